@@ -1,0 +1,1 @@
+"""How fast tokentrace is, beside transformers: `python -m benches`."""

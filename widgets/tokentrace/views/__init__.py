@@ -1,0 +1,8 @@
+"""What is drawn: each view shows a trace; only these modules know Jupyter."""
+
+from tokentrace.views.compare import Compare
+from tokentrace.views.exercise import Exercise, Scorecard
+from tokentrace.views.generation_loop import Strategies
+from tokentrace.views.player import Player
+
+__all__ = ["Compare", "Exercise", "Player", "Scorecard", "Strategies"]

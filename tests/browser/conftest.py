@@ -26,7 +26,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
-SCRATCH = "90_scratch.ipynb"
 STARTING = 90_000  # ms that a page may take until its widgets are drawn, on a busy machine
 AWAY = re.compile(r"^(?!(https?|wss?)://(127\.0\.0\.1|localhost|\[::1\])[:/]|data:|blob:|about:|chrome-error:)")
 
@@ -85,8 +84,8 @@ class Guard:
             self.errors.append(text)
 
 
-def scratch_notebook() -> nbformat.NotebookNode:
-    """A notebook with one of each thing that a page must carry, independent of the lessons."""
+def scratch_notebooks() -> dict[str, nbformat.NotebookNode]:
+    """One of each thing that a page must carry, independent of the lessons: a light notebook, and one with a figure."""
     counter = '''import anywidget, traitlets
 class Counter(anywidget.AnyWidget):
     _esm = """export default { render({ model, el }) {
@@ -100,25 +99,27 @@ class Counter(anywidget.AnyWidget):
     def _answer(self, change):
         if change.new == 1: self.n = 42
 Counter()'''
+    figure = "%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([1, 3, 2]);"
     cell, prose = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
-    notebook = nbformat.v4.new_notebook(
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    )
-    notebook.cells = [
+    light = [
         prose("# A page to test with\n\nMathematics without a network: $p(x_t)$."),
         cell(counter),
         cell("import ipywidgets\nipywidgets.IntSlider(description='tokens')"),
-        cell("%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([1, 3, 2]);"),
     ]
-    return notebook
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    return {
+        "90_scratch.ipynb": nbformat.v4.new_notebook(metadata=metadata, cells=light),
+        "91_figure.ipynb": nbformat.v4.new_notebook(metadata=metadata, cells=[*light, cell(figure)]),
+    }
 
 
 @pytest.fixture(scope="session")
 def lessons(tmp_path_factory) -> Path:
-    """A copy of the notebooks that JupyterLab may write to, and the scratch notebook."""
+    """A copy of the notebooks that JupyterLab may write to, and the scratch notebooks."""
     home = tmp_path_factory.mktemp("course")
     shutil.copytree(ROOT / "notebooks", home / "notebooks", ignore=shutil.ignore_patterns(".*"))
-    nbformat.write(scratch_notebook(), home / "notebooks" / SCRATCH)
+    for name, notebook in scratch_notebooks().items():
+        nbformat.write(notebook, home / "notebooks" / name)
     (home / "data").symlink_to(ROOT / "data")
     return home / "notebooks"
 

@@ -1,37 +1,32 @@
 // The player: one run on screen, one token at a time. The browser owns the clock.
 
 import { barsView } from "./shared/bars.js";
-import { moveAt, playClock, tokenMs } from "./shared/clock.js";
 import { footView, transportView } from "./shared/controls.js";
 import { attr, h, put } from "./shared/dom.js";
 import { drawView } from "./shared/draw.js";
 import { percent } from "./shared/format.js";
 import { kernelLine, NO_ANSWER } from "./shared/kernel.js";
 import { keyAction, rovingFocus } from "./shared/keys.js";
-import { fly, movesView } from "./shared/moves.js";
+import { movesView } from "./shared/moves.js";
+import { ownKeys } from "./shared/own_keys.js";
 import { promptView, tokensPerSecond } from "./shared/prompt.js";
 import { runsView } from "./shared/runs.js";
 import { scrollBox } from "./shared/scroll_box.js";
 import { scrubberView } from "./shared/scrubber.js";
 import { Stage } from "./shared/stage.js";
 import { statsView } from "./shared/stats.js";
+import { tellingClock } from "./shared/telling.js";
 import { textView } from "./shared/text.js";
 import { twinView } from "./shared/twin.js";
 
-const BUSY = "The model is still writing: stop it first, or wait.";
+const BUSY = "The model is still writing: stop it first.";
 const SAVE_AFTER = 120; // milliseconds without a further step before Python is told
 
 /** @param {{model: any, el: HTMLElement}} context */
 function render({ model, el }) {
   const get = (/** @type {string} */ name) => model.get(name);
   const stage = new Stage();
-  const still = matchMedia("(prefers-reduced-motion: reduce)");
-  /** which of the four moves the step on stage has come to; 4 = written */
-  let move = 4;
-  let telling = false;
   let scrubbing = false;
-  /** @type {Animation | null} */
-  let flight = null;
   /** what was asked of Python and has not begun */
   let pending = "";
   let problemHere = "";
@@ -46,11 +41,11 @@ function render({ model, el }) {
   const kind = h("b");
   const origin = h("span");
   const badge = h("span.tt-badge", {}, h("span", {}, kind, origin));
-  const prompt = promptView({ write: ask, stop: () => model.send({ type: "stop" }) });
+  const prompt = promptView({ write, stop: () => model.send({ type: "stop" }) });
   const recorded = h("p.tt-note", {}, "Recorded: to write and to branch, a model has to be loaded.");
   const text = textView({ pick: jump });
   const page = scrollBox(text.node);
-  const empty = h("p.tt-empty.tt-words");
+  const empty = h("p.tt-text.tt-empty");
   const problem = h("p.tt-problem", { role: "alert", hidden: true });
   const runs = runsView({ pick: choose });
   const moves = movesView({ pick: enter });
@@ -67,7 +62,7 @@ function render({ model, el }) {
   const group = h("div.tt-stage", { role: "group", "aria-label": "Player" }, page.node, empty, problem, runs.node, moves.node, mid, transport.node);
   const view = h("div.tt-page", {}, h("header.tt-head", {}, title, badge), prompt.node, recorded, group, foot.node, twin.node, say);
   const root = h("div.tt-root.tt-player", { "data-lm-suppress-shortcuts": "true", keydown: onKey }, view);
-  el.append(root);
+  el.append(ownKeys(root));
   const focus = rovingFocus(group, wave.node);
 
   /** @type {Record<string, (event?: any) => void>} */
@@ -91,87 +86,31 @@ function render({ model, el }) {
     large: () => root.classList.toggle("tt-projector", foot.flip("large")),
   };
 
-  // ---- the clock
-  const clock = playClock({
-    last: () => stage.head,
-    duration: (step) => tokenMs(get("speed"), stage.run?.columns.ms[step] ?? 0),
-    show(step, ms, done) {
-      if (get("speed") === 1 && !done) tell(step, moveAt(ms));
-      else if (step !== stage.step || move < 4) {
-        land();
-        telling = false;
-        move = 4;
-        stage.go(step);
-        draw();
-      }
-    },
-    end() {
-      telling = false;
+  const told = tellingClock({
+    stage,
+    root,
+    draw,
+    speed: () => get("speed"),
+    ends: () => [bars.chosen, text.chip(stage.step)?.firstElementChild],
+    written: announce,
+    rest() {
       save();
       drawSoon();
     },
   });
 
-  /** The clock has come to a move of a step that is told slowly. @param {number} step @param {number} now */
-  function tell(step, now) {
-    if (step === stage.step && now === move) return;
-    if (!telling || step !== stage.step) {
-      // The bars grow from nothing: what they showed before was another guess.
-      telling = false;
-      stage.go(step);
-      move = 0;
-      draw();
-      mid.getBoundingClientRect();
-    }
-    land();
-    telling = true;
-    move = now;
-    draw();
-    if (move < 4) return;
-    const [from, to] = [bars.chosen, text.chip(step)?.firstElementChild];
-    if (still.matches || !from || !to) return announce();
-    flight = fly(root, from, to);
-    flight.onfinish = () => {
-      flight = null;
-      draw();
-      announce();
-    };
-    draw();
-  }
-
-  /** End a flight where it is. */
-  function land() {
-    flight?.cancel();
-    flight = null;
-  }
-
-  /** Stand still, with the step on stage written. */
-  function pause() {
-    clock.stop();
-    land();
-    telling = false;
-    move = 4;
-  }
-
-  function play() {
-    if (clock.running) {
-      pause();
-      save();
-    } else if (stage.head >= 0) {
-      const from = stage.step >= stage.head ? 0 : stage.step + (move < 4 ? 0 : 1);
-      pause();
-      stage.go(from - 1);
-      clock.start(from);
-    }
-    drawSoon();
-  }
-
   // ---- moving through the run
+  function play() {
+    const from = stage.step >= stage.head ? 0 : stage.step + (told.move < 4 ? 0 : 1);
+    if (told.running || stage.head < 0) return jump(stage.step);
+    stage.go(from - 1);
+    told.start(from);
+  }
+
   /** @param {number} step @param {number} [at] one of the moves */
   function jump(step, at = 4) {
-    pause();
+    told.stop(at);
     stage.go(step);
-    move = at;
     save();
     announce();
     drawSoon();
@@ -180,12 +119,9 @@ function render({ model, el }) {
   /** @param {KeyboardEvent} [event] a key that is held down moves on without telling */
   function forward(event) {
     const next = stage.step + 1;
-    if (move < 4 && !telling) jump(stage.step);
+    if (told.move < 4 && !told.slowly) jump(stage.step);
     else if (get("speed") !== 1 || event?.repeat || next > stage.head || stage.writing) jump(next);
-    else {
-      pause();
-      clock.start(next, true);
-    }
+    else told.start(next, true);
   }
 
   /** Show the step on stage as it was at one of its moves. @param {number} which */
@@ -195,7 +131,7 @@ function render({ model, el }) {
 
   function nextMove() {
     if (stage.step < 0) enter(2);
-    else if (move < 4) enter(move + 1);
+    else if (told.move < 4) enter(told.move + 1);
     else if (stage.step < stage.head) jump(stage.step + 1, 1);
   }
 
@@ -208,7 +144,7 @@ function render({ model, el }) {
 
   /** @param {number} speed */
   function setSpeed(speed) {
-    pause();
+    told.stop();
     model.set("speed", speed);
     model.save_changes();
   }
@@ -218,7 +154,7 @@ function render({ model, el }) {
     clearTimeout(saving);
     saving = setTimeout(() => {
       const { index: run, step } = stage;
-      if (scrubbing || stage.fresh || clock.running || (get("run") === run && get("step") === step)) return;
+      if (scrubbing || stage.fresh || told.running || (get("run") === run && get("step") === step)) return;
       Object.assign(seen, { run, step });
       model.set("run", run);
       model.set("step", step);
@@ -241,16 +177,15 @@ function render({ model, el }) {
   function request(what, message) {
     problemHere = busy() ? BUSY : "";
     if (!problemHere) {
-      pause();
+      told.stop();
       pending = what;
       line.ask({ type: what, ...message });
     }
     drawSoon();
   }
 
-  /** @param {import("./shared/prompt.js").Wish} wish */
-  function ask(wish) {
-    request("generate", wish);
+  function write() {
+    request("generate", prompt.wish());
   }
 
   /** Write another token where the reader is. @param {number} token */
@@ -276,7 +211,7 @@ function render({ model, el }) {
   model.on("msg:custom", (/** @type {any} */ message) => {
     line.heard();
     if (message.type === "begin") {
-      pause();
+      told.stop();
       pending = "";
       stage.begin(message.trace);
     } else if (message.type === "steps") stage.append(message.first, message.steps, message.vocabulary);
@@ -291,12 +226,7 @@ function render({ model, el }) {
     settled ||= get("status").state === "idle";
   });
   model.on("change:error", () => (settled ||= Boolean(get("error"))));
-  for (const name of ["prompt", "settings", "seed", "model", "model_names"]) model.on(`change:${name}`, fillPrompt);
-
-  function fillPrompt() {
-    const [text, settings, seed, name, models] = ["prompt", "settings", "seed", "model", "model_names"].map(get);
-    prompt.fill({ prompt: text, settings, seed, model: name, models });
-  }
+  for (const name of ["prompt", "settings", "seed", "model", "model_names"]) model.on(`change:${name}`, () => prompt.fill(get));
 
   /** Take over what Python has set since the last frame. */
   function reconcile() {
@@ -304,11 +234,11 @@ function render({ model, el }) {
     const before = seen;
     seen = { runs: traces, run, step };
     if (traces !== before.runs) {
-      pause();
+      told.stop();
       stage.load(traces, run, step);
       save();
     } else if (run !== before.run || step !== before.step) {
-      pause();
+      told.stop();
       if (!stage.fresh) stage.select(run);
       stage.go(step);
     }
@@ -346,18 +276,18 @@ function render({ model, el }) {
     if (!run) return;
     // Before its first token a run shows the guess that the token will be drawn from.
     const shown = run.length ? run.step(Math.max(0, step)) : null;
-    const at = step < 0 ? 1 : move;
-    const written = step >= 0 && (at < 4 || flight) ? step - 1 : step;
-    text.show(run, written, { waiting: pending === "branch" || (atWork && step === stage.head), ring: at === 4 && !flight });
+    const at = step < 0 ? 1 : told.move;
+    const written = step >= 0 && (at < 4 || told.flying) ? step - 1 : step;
+    text.show(run, written, { waiting: pending === "branch" || (atWork && step === stage.head), ring: at === 4 && !told.flying });
     page.reveal(text.chip(Math.max(0, written)));
     moves.show(run, shown, at);
-    attr(mid, "data-telling", telling);
+    attr(mid, "data-telling", told.slowly);
     bars.show(run, shown, { live, move: at });
     drawing.show(shown, at);
     stats.show(run, shown, at);
     wave.show(run, written, atWork ? run.settings.max_new_tokens : run.length);
     const place = step < 0 ? `the prompt; ${run.length} tokens follow` : `token ${step + 1} of ${run.length}`;
-    transport.show(place, get("speed"), clock.running);
+    transport.show(place, get("speed"), told.running);
     twin.show(run, written);
     showBadge(run, atWork);
   }
@@ -412,15 +342,15 @@ function render({ model, el }) {
     if (!group.contains(document.activeElement)) focus.stop.focus({ preventScroll: true });
   });
 
-  fillPrompt();
+  prompt.fill(get);
   draw();
   if (get("autoplay") && stage.runs.length) {
     jump(-1);
-    if (!still.matches) play();
-  } else if (get("autoplay") && get("can_live") && get("status").state === "idle") ask(prompt.wish());
+    if (!told.calm) play();
+  } else if (get("autoplay") && get("can_live") && get("status").state === "idle") write();
 
   return () => {
-    pause();
+    told.stop();
     line.rest();
     clearTimeout(saving);
     cancelAnimationFrame(frame);

@@ -14,11 +14,11 @@ IMPORT_CSS = re.compile(r'^@import\s*"(\./[\w./-]+\.css)";[ \t]*\n', re.M)
 EXPORT = re.compile(r"^export (?!default)", re.M)
 
 COMMENT = r"/\*.*?\*/\s*|//[^\n]*\n\s*"
-# Strings, templates (at most one within another) and regular expressions after "= " or "(" stay as they are.
+# Strings, templates (at most one within another) and regular expressions after "= ", "(" or "!" stay as they are.
 TEMPLATE = r"`(?:\\.|\$\{(?:[^{}`]|`[^`]*`|\{[^{}]*\})*\}|[^`\\])*`"
-KEPT = rf'"(?:\\.|[^"\\\n])*"|{TEMPLATE}|(?:(?<== )|(?<=\())/(?:\\.|[^/\\\n])+/'
+KEPT = rf'"(?:\\.|[^"\\\n])*"|{TEMPLATE}|(?:(?<== )|(?<=[(!]))/(?:\\.|[^/\\\n])+/'
 LAST = r"[,;]\s*(?=\})|,\s*(?=[)\]])"
-SIGNS = r"\s*([{(\[,;=?:<>&|*])\s*|\s*([)}\]])[ \t]*| (!=|[+/-](?= [^+-])) ?"
+SIGNS = r"\s*([{(\[,;=?:<>&|*])\s*|\s*([)}\]])\s*| (!=|[+/-](?= [^+-])) ?"
 JS = re.compile(rf"{COMMENT}|({KEPT})|{LAST}|{SIGNS}|[ \t]*(\n)\s*", re.S)
 CSS = re.compile(rf"{COMMENT}|;\s*(?=\}})|\s*([{{}};,])\s*|(?<=:) | ([*/>]) (?=[\w(.])", re.S)
 

@@ -63,7 +63,7 @@ function barRow(tag) {
     parts.after,
     tag === "button" && h("span.tt-bar-go", {}, forkIcon(), "write this instead"),
   );
-  return { node, ...parts };
+  return { node, token: -1, ...parts };
 }
 
 /**
@@ -87,16 +87,14 @@ export function barsView({ pick }) {
   const node = h("section", { "aria-label": "Next-token probabilities" }, head, bars, rest);
   /** @type {ReturnType<typeof barRow>[]} */
   let rows = [];
-  /** @type {(Candidate | null)[]} */
-  let shown = [];
   let end = 0;
   let isLive = false;
 
   /** @param {any} event */
   function click({ target }) {
     const button = target.closest("button:not([data-now])");
-    const candidate = shown[rows.findIndex(({ node }) => node === button)];
-    if (candidate) pick(candidate.token);
+    const token = rows.find(({ node }) => node === button)?.token;
+    if (token !== undefined) pick(token);
   }
 
   /** @param {boolean} live */
@@ -127,9 +125,9 @@ export function barsView({ pick }) {
   /** @param {number} i @param {Candidate | null} candidate @param {boolean} now @param {number} move */
   function fill(i, candidate, now, move) {
     const { node: row, word, rank, raw, after, solid, outline } = rows[i];
-    shown[i] = candidate;
     row.hidden = !candidate;
     if (!candidate) return;
+    rows[i].token = candidate.token;
     const { piece, kept } = candidate;
     const filtered = move > 1;
     attr(row, "data-out", filtered && !kept);

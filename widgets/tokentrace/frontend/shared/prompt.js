@@ -38,7 +38,7 @@ export function progress({ state, done, total, rate }, waiting) {
 
 /**
  * @param {object} options
- * @param {(wish: Wish) => void} options.write
+ * @param {() => void} options.write
  * @param {() => void} options.stop
  */
 export function promptView({ write, stop }) {
@@ -83,14 +83,14 @@ export function promptView({ write, stop }) {
   function submit(event) {
     event.preventDefault();
     if (running) stop();
-    else write(wish());
+    else write();
   }
 
   /** @param {KeyboardEvent} event */
   function enter(event) {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
-    if (!running) write(wish());
+    if (!running) write();
   }
 
   function unfold() {
@@ -122,14 +122,15 @@ export function promptView({ write, stop }) {
   return {
     node,
     wish,
-    /** Fill in what is to be written. @param {Wish & {models: string[]}} given */
-    fill({ prompt, settings, seed, model, models: names }) {
-      if (document.activeElement !== text) text.value = prompt;
-      models.replaceChildren(...names.map((name) => h("option", { selected: name === model }, name)));
+    /** Fill in what is to be written. @param {(trait: string) => any} get */
+    fill(get) {
+      const names = get("model_names");
+      const values = { ...get("settings"), seed: get("seed") };
+      if (document.activeElement !== text) text.value = get("prompt");
+      models.replaceChildren(...names.map((/** @type {string} */ name) => h("option", { selected: name === get("model") }, name)));
       modelSetting.hidden = names.length < 2;
-      const values = /** @type {Record<string, any>} */ ({ ...settings, seed });
       inputs.forEach((input, i) => (input.value = values[FIELDS[i].name] ?? ""));
-      pick(settings.strategy);
+      pick(values.strategy);
     },
     /** @param {Status} status @param {boolean} busy whether Stop is offered @param {boolean} waiting */
     show(status, busy, waiting) {

@@ -23,11 +23,12 @@ export function runsView({ pick }) {
       const count = stage.runs.length;
       const names = Array.from({ length: count + (stage.fresh ? 1 : 0) }, (_, index) => runName(stage, index));
       const current = stage.onFresh ? count : stage.index;
-      node.hidden = names.length < 2;
+      // A run that will take the place of all others is no choice beside them.
+      node.hidden = names.length < 2 || (stage.writing && !stage.fresh?.trace.branch);
       if (shown === (shown = [current, ...names].join("\n"))) return;
       node.replaceChildren(
         ...names.map((name, index) => {
-          const title = index ? "Next run (B)" : "Back to the first run (Esc)";
+          const title = index ? "B" : "Esc";
           const click = () => pick(index < count ? index : -1);
           const props = { tabindex: -1, title, click, "aria-pressed": String(index === current) };
           return h("button", props, index > 0 && forkIcon(), ` ${name}`);

@@ -31,10 +31,10 @@ export function wavePaths(surprise, entropy, top) {
  */
 export function scrubberView({ seek, hold }) {
   // Drawn twice, as written and as not yet written: a step only moves the edge between the two.
-  const drawings = ["after", "before"].map((name) => ({ name, bars: shape("path", {}), ticks: shape("path", { class: "tt-wave-ticks" }) }));
-  const layers = drawings.map(({ name, bars, ticks }) =>
-    shape("svg", { class: `tt-wave-${name}`, preserveAspectRatio: "none", "aria-hidden": "true" }, bars, ticks),
-  );
+  const layers = ["after", "before"].map((name) => {
+    const [bars, ticks] = [shape("path", {}), shape("path", { class: "tt-wave-ticks" })];
+    return shape("svg", { class: `tt-wave-${name}`, preserveAspectRatio: "none", "aria-hidden": "true" }, bars, ticks);
+  });
   const forks = h("div");
   const now = h("i.tt-wave-now");
   const listeners = { pointerdown: grip, pointermove: follow, lostpointercapture: () => hold(false) };
@@ -67,11 +67,11 @@ export function scrubberView({ seek, hold }) {
     const surprise = Array.from(entropy, (_, i) => next.surprise(i));
     top = waveTop([...surprise, ...entropy]);
     const paths = wavePaths(surprise, entropy, top);
-    drawings.forEach(({ bars, ticks }, i) => {
-      attr(layers[i], "viewBox", `0 0 ${columns} ${top}`);
-      attr(bars, "d", paths.bars);
-      attr(ticks, "d", paths.ticks);
-    });
+    for (const layer of layers) {
+      attr(layer, "viewBox", `0 0 ${columns} ${top}`);
+      attr(layer.children[0], "d", paths.bars);
+      attr(layer.children[1], "d", paths.ticks);
+    }
     forks.replaceChildren(...forced.flatMap((is, i) => (is ? h("i.tt-wave-fork", { style: `left:${(i / columns) * 100}%` }) : [])));
     cssVar(node, "--column", `${100 / columns}%`);
   }

@@ -14,7 +14,7 @@ import { sharedSteps } from "./trace.js";
  *
  * @param {Piece} piece
  * @param {Record<string, any>} props
- * @returns {{chip: HTMLElement, nodes: (Node | string)[]}}
+ * @returns {{chip: HTMLElement, nodes: ChildNode[]}}
  */
 export function tokenChip(piece, props = {}) {
   const chip = h(
@@ -22,7 +22,8 @@ export function tokenChip(piece, props = {}) {
     { "data-space": piece.space, "data-kind": piece.kind, title: piece.title || null, ...props },
     h("span", {}, piece.shown),
   );
-  return { chip, nodes: [piece.space ? " " : "", chip, piece.breaks ? h("br") : ""] };
+  const space = document.createTextNode(piece.space ? " " : "");
+  return { chip, nodes: piece.breaks ? [space, chip, h("br")] : [space, chip] };
 }
 
 /**
@@ -35,8 +36,8 @@ export function textView({ pick } = {}) {
   const wait = h("i.tt-wait", { title: "Waiting for the model", hidden: true });
   /** @type {HTMLElement[]} */
   let chips = [];
-  /** @type {Node[]} first node of each step, to cut the text there */
-  let starts = [];
+  /** @type {ChildNode[][]} what stands in the page for each step */
+  let groups = [];
   /** @type {Run | null} */
   let run = null;
   let at = -1;
@@ -50,9 +51,8 @@ export function textView({ pick } = {}) {
 
   /** @param {number} from drop the chips from here on */
   function cut(from) {
-    while (starts[from]?.nextSibling && starts[from].nextSibling !== wait) starts[from].nextSibling.remove();
-    starts[from]?.remove();
-    chips.length = starts.length = Math.min(chips.length, from);
+    for (const node of groups.splice(from).flat()) node.remove();
+    chips.length = from;
   }
 
   /** @param {Run} next */
@@ -65,11 +65,10 @@ export function textView({ pick } = {}) {
         "--tt-p": p,
         "data-unwritten": true,
       });
-      chip.title = [`token ${i + 1}, ${percent(p)}`, chip.title].filter(Boolean).join("; ");
+      chip.title = `token ${i + 1}, ${percent(p)}${chip.title && "; "}${chip.title}`;
       if (next.columns.forced[i]) nodes.splice(2, 0, forkIcon());
-      const start = document.createTextNode(String(nodes.shift()));
-      fresh.append(start, ...nodes.filter((each) => each !== ""));
-      starts.push(start);
+      fresh.append(...nodes);
+      groups.push(nodes);
       chips.push(chip);
     }
     node.insertBefore(fresh, wait);
@@ -89,7 +88,7 @@ export function textView({ pick } = {}) {
         if (shared < 0) {
           node.replaceChildren(...next.prompt.flatMap((piece) => tokenChip(piece, { "data-given": true }).nodes), wait);
           chips = [];
-          starts = [];
+          groups = [];
         } else if (shared < chips.length) cut(shared);
         at = Math.min(at, chips.length - 1);
         grow(next);

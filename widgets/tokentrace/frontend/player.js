@@ -38,9 +38,9 @@ function render({ model, el }) {
 
   // ---- the page
   const title = h("h2.tt-title");
-  const kind = h("b");
+  const mode = h("b");
   const origin = h("span");
-  const badge = h("span.tt-badge", {}, h("span", {}, kind, origin));
+  const badge = h("span.tt-badge", {}, h("span", {}, mode, origin));
   const prompt = promptView({ write, stop: () => model.send({ type: "stop" }) });
   const recorded = h("p.tt-note", {}, "Recorded: to write and to branch, a model has to be loaded.");
   const text = textView({ pick: jump });
@@ -59,8 +59,10 @@ function render({ model, el }) {
   const twin = twinView();
   const say = h("div.tt-sr", { "aria-live": "polite" });
 
-  const group = h("div.tt-stage", { role: "group", "aria-label": "Player" }, page.node, empty, problem, runs.node, moves.node, mid, transport.node);
-  const view = h("div.tt-page", {}, h("header.tt-head", {}, title, badge), prompt.node, recorded, group, foot.node, twin.node, say);
+  const shows = [page.node, empty, problem, runs.node, moves.node, mid, transport.node];
+  const group = h("div.tt-stage", { role: "group", "aria-label": "Player", click: take }, ...shows);
+  const head = h("header.tt-head", {}, title, badge);
+  const view = h("div.tt-page", {}, head, prompt.node, recorded, group, foot.node, twin.node, say);
   const root = h("div.tt-root.tt-player", { "data-lm-suppress-shortcuts": "true", keydown: onKey }, view);
   el.append(ownKeys(root));
   const focus = rovingFocus(group, wave.node);
@@ -181,7 +183,7 @@ function render({ model, el }) {
       pending = what;
       line.ask({ type: what, ...message });
     }
-    drawSoon();
+    draw();
   }
 
   function write() {
@@ -226,7 +228,9 @@ function render({ model, el }) {
     settled ||= get("status").state === "idle";
   });
   model.on("change:error", () => (settled ||= Boolean(get("error"))));
-  for (const name of ["prompt", "settings", "seed", "model", "model_names"]) model.on(`change:${name}`, () => prompt.fill(get));
+  for (const name of ["prompt", "settings", "seed", "model", "model_names"]) {
+    model.on(`change:${name}`, () => prompt.fill(get));
+  }
 
   /** Take over what Python has set since the last frame. */
   function reconcile() {
@@ -251,13 +255,12 @@ function render({ model, el }) {
 
   // ---- drawing
   function drawSoon() {
-    frame ||= requestAnimationFrame(() => {
-      frame = 0;
-      draw();
-    });
+    frame ||= requestAnimationFrame(draw);
   }
 
   function draw() {
+    cancelAnimationFrame(frame);
+    frame = 0;
     reconcile();
     const { run, step } = stage;
     const live = get("can_live");
@@ -278,7 +281,8 @@ function render({ model, el }) {
     const shown = run.length ? run.step(Math.max(0, step)) : null;
     const at = step < 0 ? 1 : told.move;
     const written = step >= 0 && (at < 4 || told.flying) ? step - 1 : step;
-    text.show(run, written, { waiting: pending === "branch" || (atWork && step === stage.head), ring: at === 4 && !told.flying });
+    const waiting = pending === "branch" || (atWork && step === stage.head);
+    text.show(run, written, { waiting, ring: at === 4 && !told.flying });
     page.reveal(text.chip(Math.max(0, written)));
     moves.show(run, shown, at);
     attr(mid, "data-telling", told.slowly);
@@ -297,9 +301,10 @@ function render({ model, el }) {
     const live = stage.onFresh || get("modes")[stage.index] === "live";
     const ms = run.columns.ms.reduce((sum, each) => sum + each, 0);
     const rate = atWork ? get("status").rate : ms && (run.length / ms) * 1000;
-    attr(badge, "data-kind", live ? "live" : "recorded");
+    const kind = live ? "live" : "recorded";
+    attr(badge, "data-kind", kind);
     attr(badge, "data-running", atWork);
-    put(kind, live ? "LIVE" : "RECORDED");
+    put(mode, kind.toUpperCase());
     put(origin, `\u2002${run.trace.model.name}${live ? tokensPerSecond(rate) : ""}`);
   }
 
@@ -325,7 +330,7 @@ function render({ model, el }) {
   function act(name, event) {
     const [what, value] = name.split(" ");
     actions[what](value ? Number(value) : event);
-    drawSoon();
+    draw();
   }
 
   /** @param {KeyboardEvent} event */
@@ -337,10 +342,11 @@ function render({ model, el }) {
     event.stopPropagation();
     act(name, event);
   }
-  group.addEventListener("click", () => {
-    // A click on something that takes no focus still means: the keys are for this view now.
+
+  /** A click on something that takes no focus still means: the keys are for this view now. */
+  function take() {
     if (!group.contains(document.activeElement)) focus.stop.focus({ preventScroll: true });
-  });
+  }
 
   prompt.fill(get);
   draw();

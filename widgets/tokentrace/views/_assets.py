@@ -15,7 +15,7 @@ EXPORT = re.compile(r"^export (?!default)", re.M)
 
 COMMENT = r"/\*.*?\*/\s*|//[^\n]*\n\s*"
 # Strings, templates (at most one within another) and regular expressions after "= ", "(" or "!" stay as they are.
-TEMPLATE = r"`(?:\\.|\$\{(?:[^{}`]|`[^`]*`|\{[^{}]*\})*\}|[^`\\])*`"
+TEMPLATE = r"""`(?:\\.|\$\{(?:[^{}`"]|"[^"]*"|`[^`]*`|\{[^{}]*\})*\}|[^`\\])*`"""
 KEPT = rf'"(?:\\.|[^"\\\n])*"|{TEMPLATE}|(?:(?<== )|(?<=[(!]))/(?:\\.|[^/\\\n])+/'
 LAST = r"[,;]\s*(?=\})|,\s*(?=[)\]])"
 SIGNS = r"\s*([{(\[,;=?:<>&|*])\s*|\s*([)}\]])\s*| (!=|[+/-](?= [^+-])) ?"

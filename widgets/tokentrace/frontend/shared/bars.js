@@ -84,7 +84,7 @@ export function barsView({ pick }) {
     h("span", {}, "raw"),
     h("span", {}, "after"),
   );
-  const node = h("section", { "aria-label": "Next-token probabilities" }, head, bars, rest);
+  const node = h("div", {}, head, bars, rest);
   /** @type {ReturnType<typeof barRow>[]} */
   let rows = [];
   let end = 0;

@@ -3,10 +3,10 @@
 import { attr, h, icon, put, segments } from "./dom.js";
 
 const SPEEDS = [
-  { value: 1, text: "slow", title: "A token in four moves, 2.1 seconds (1)" },
-  { value: 4, text: "4/s", title: "2" },
-  { value: 15, text: "15/s", title: "3" },
-  { value: 0, text: "as measured", title: "In the measured time of every step (4)" },
+  { value: 1, text: "slow", title: "A token in four moves, 2.1 seconds" },
+  { value: 4, text: "4/s" },
+  { value: 15, text: "15/s" },
+  { value: 0, text: "as measured" },
 ];
 const BUTTONS = [
   ["first", "Back to the prompt", "Home"],
@@ -22,6 +22,7 @@ const HINTS = [
   ["↑ ↓", "choose"],
   ["Enter", "branch"],
   ["M", "next move"],
+  ["1 2 3 4", "speed"],
 ];
 
 /**
@@ -31,20 +32,19 @@ const HINTS = [
  * @param {(action: string) => void} act hears the same names as keys give
  */
 export function transportView(wave, act) {
-  const buttons = BUTTONS.map(([name, label, key]) =>
-    h(
-      "button.tt-btn",
-      { tabindex: -1, "data-act": name, "data-main": name === "play", "aria-label": label, title: `${label} (${key})`, click: () => act(name) },
-      icon(/** @type {any} */ (name)),
-    ),
-  );
+  const buttons = BUTTONS.map(([name, label, key]) => {
+    const title = `${label} (${key})`;
+    const props = { tabindex: -1, "data-main": name === "play", "aria-label": label, title, click: () => act(name) };
+    return h("button.tt-btn", props, icon(/** @type {any} */ (name)));
+  });
   const play = buttons[2];
   const where = h("b");
   const speeds = segments("Speed", SPEEDS, (speed) => act(`speed ${speed}`));
   for (const each of speeds.buttons) each.tabIndex = -1;
   const keys = h("span", {}, h("i.tt-key-bar"), "surprise", h("i.tt-key-line"), "entropy, the surprise expected");
+  const note = h("div.tt-wave-note.tt-note", {}, keys, where);
   return {
-    node: h("div.tt-transport", {}, h("div.tt-buttons", {}, ...buttons), wave, speeds.node, h("div.tt-wave-note.tt-note", {}, keys, where)),
+    node: h("div.tt-transport", {}, h("div.tt-buttons", {}, ...buttons), wave, speeds.node, note),
     /** @param {string} place @param {number} speed @param {boolean} playing */
     show(place, speed, playing) {
       put(where, place);
@@ -66,7 +66,9 @@ export function footView(act) {
     const props = { "data-toggle": name, "aria-pressed": "false", click: () => act(name) };
     toggles[name] = h("button.tt-toggle", props, label);
   }
-  const hints = HINTS.map(([keys, what]) => h("span", {}, ...keys.split(" ").map((key) => h("kbd", {}, key)), ` ${what}`));
+  const hints = HINTS.map(([keys, what]) => {
+    return h("span", {}, ...keys.split(" ").map((key) => h("kbd", {}, key)), ` ${what}`);
+  });
   return {
     node: h("div.tt-foot", {}, ...Object.values(toggles), h("span.tt-note.tt-keys", {}, ...hints)),
     /** Press a toggle. @param {string} name @returns {boolean} whether it is on now */

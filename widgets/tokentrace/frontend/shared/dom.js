@@ -27,7 +27,7 @@ export function h(spec, props = {}, ...children) {
   if (tag === "button") node.setAttribute("type", "button");
   if (classes.length) node.className = classes.join(" ");
   for (const [name, value] of Object.entries(props)) {
-    if (typeof value === "function") node.addEventListener(name.replace(/^on/, ""), value);
+    if (typeof value === "function") node.addEventListener(name, value);
     else if (name.startsWith("--")) node.style.setProperty(name, String(value));
     else attr(node, name, value);
   }
@@ -98,10 +98,10 @@ export function forkIcon() {
  */
 export function segments(label, choices, pick) {
   const buttons = choices.map(({ value, text, title }) =>
-    h("button", { title, "data-value": value, click: () => pick(value) }, text),
+    h("button", { title, click: () => pick(value) }, text),
   );
   const node = h("div.tt-seg", { role: "group", "aria-label": label }, ...buttons);
   /** @param {T} value */
-  const press = (value) => choices.forEach((choice, i) => attr(buttons[i], "aria-pressed", String(choice.value === value)));
+  const press = (value) => buttons.forEach((each, i) => attr(each, "aria-pressed", `${choices[i].value === value}`));
   return { node, buttons, press };
 }

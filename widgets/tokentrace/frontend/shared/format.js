@@ -74,7 +74,8 @@ export function readPiece(entry = "") {
   }
   if (SPECIAL.test(entry)) {
     const name = "end of text";
-    return { shown: "∎", space: false, breaks: false, kind: "mark", name, title: `${name}: the model says that it is done` };
+    const title = `${name}: the model says that it is done`;
+    return { shown: "∎", space: false, breaks: false, kind: "mark", name, title };
   }
   const blank = !entry.trim();
   const space = !blank && entry.startsWith(" ");
@@ -97,6 +98,7 @@ function blankName(text) {
  */
 export function describeSettings({ strategy, temperature, top_k, top_p }, separator = ", ") {
   if (strategy === "greedy") return "greedy: only the most probable";
-  const parts = [`temperature ${temperature ?? "?"}`, top_k && `top-k ${top_k}`, top_p && top_p < 1 && `top-p ${top_p}`];
+  const nucleus = top_p && top_p < 1 && `top-p ${top_p}`;
+  const parts = [`temperature ${temperature ?? "?"}`, top_k && `top-k ${top_k}`, nucleus];
   return parts.filter(Boolean).join(separator);
 }

@@ -14,7 +14,7 @@ export const NO_ANSWER = "The kernel does not answer. What you see stays; reload
  * @param {(tick: () => void, ms: number) => any} [options.every]
  * @param {(handle: any) => void} [options.never]
  */
-export function kernelLine({ send, silence, now = () => performance.now(), every = setInterval, never = clearInterval }) {
+export function kernelLine({ send, silence, now = Date.now, every = setInterval, never = clearInterval }) {
   let request = 0;
   let timer = 0;
   let silent = false;

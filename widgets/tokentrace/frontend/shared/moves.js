@@ -13,7 +13,8 @@ const FLIGHT = { duration: 520, easing: "cubic-bezier(.6, 0, .2, 1)", fill: /** 
 
 /** What each move does in this run. @param {Run} run @param {Step | null} step */
 export function sayMoves(run, step) {
-  const draw = step?.forced ? "not drawn: chosen by you" : run.settings.strategy === "greedy" ? "no draw" : "one random number";
+  const drawn = run.settings.strategy === "greedy" ? "no draw" : "one random number";
+  const draw = step?.forced ? "not drawn: chosen by you" : drawn;
   return ["a probability for every token", describeSettings(run.settings), draw, "append, and repeat"];
 }
 
@@ -21,7 +22,7 @@ export function sayMoves(run, step) {
 export function movesView({ pick }) {
   const says = NAMES.map(() => h("span"));
   const buttons = NAMES.map((name, i) =>
-    h("button", { tabindex: -1, title: "Next move (M)", click: () => pick(i + 1) }, h("b", {}, name), " ", says[i]),
+    h("button", { tabindex: -1, click: () => pick(i + 1) }, h("b", {}, name), " ", says[i]),
   );
   return {
     node: h("ol.tt-moves", { "aria-label": "The four moves" }, ...buttons.map((button) => h("li", {}, button))),

@@ -127,7 +127,8 @@ export function promptView({ write, stop }) {
       const names = get("model_names");
       const values = { ...get("settings"), seed: get("seed") };
       if (document.activeElement !== text) text.value = get("prompt");
-      models.replaceChildren(...names.map((/** @type {string} */ name) => h("option", { selected: name === get("model") }, name)));
+      models.replaceChildren(...names.map((/** @type {string} */ name) => h("option", {}, name)));
+      models.value = get("model");
       modelSetting.hidden = names.length < 2;
       inputs.forEach((input, i) => (input.value = values[FIELDS[i].name] ?? ""));
       pick(values.strategy);

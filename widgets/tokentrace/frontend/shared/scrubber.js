@@ -20,8 +20,9 @@ export function waveTop(bits) {
  * @param {number} top
  */
 export function wavePaths(surprise, entropy, top) {
-  const bar = (/** @type {number} */ bits, /** @type {number} */ i) => `M${i + GAP} ${top}v${-bits}h${1 - 2 * GAP}v${bits}z`;
-  return { bars: surprise.map(bar).join(""), ticks: entropy.map((bits, i) => `M${i} ${top - bits}h1`).join("") };
+  const bars = surprise.map((bits, i) => `M${i + GAP} ${top}v${-bits}h${1 - 2 * GAP}v${bits}z`);
+  const ticks = entropy.map((bits, i) => `M${i} ${top - bits}h1`);
+  return { bars: bars.join(""), ticks: ticks.join("") };
 }
 
 /**
@@ -72,7 +73,9 @@ export function scrubberView({ seek, hold }) {
       attr(layer.children[0], "d", paths.bars);
       attr(layer.children[1], "d", paths.ticks);
     }
-    forks.replaceChildren(...forced.flatMap((is, i) => (is ? h("i.tt-wave-fork", { style: `left:${(i / columns) * 100}%` }) : [])));
+    const mark = (/** @type {number} */ i) => h("i.tt-wave-fork", { style: `left:${(i / columns) * 100}%` });
+    forks.replaceChildren(...forced.flatMap((is, i) => (is ? mark(i) : [])));
+    attr(node, "data-dense", columns > 100);
     cssVar(node, "--column", `${100 / columns}%`);
   }
 

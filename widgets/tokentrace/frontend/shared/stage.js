@@ -84,7 +84,12 @@ export class Stage {
     this.go(place < 0 ? step : following && onFresh ? this.head : was);
   }
 
-  /** A run that agrees with the one on stage before step `at` and has `token` there, or -1. @param {number} at @param {number} token */
+  /**
+   * A run that agrees with the one on stage before a step and has a token there, or -1.
+   *
+   * @param {number} at
+   * @param {number} token
+   */
   find(at, token) {
     const { run } = this;
     if (!run) return -1;

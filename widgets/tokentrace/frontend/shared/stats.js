@@ -41,7 +41,8 @@ export function statsView() {
       const sum = run.logprob(step.index);
       const { mantissa, exponent } = powerOfTen(sum);
       entropy.say(fixed(step.entropy, 2), `like ${fixed(2 ** step.entropy, 1)} equal choices`);
-      surprise.say(drawn && fixed(step.surprise, 2), `rank ${count(step.rank)}, p = ${step.probability.toPrecision(3)}`);
+      const p = step.probability.toPrecision(3);
+      surprise.say(drawn && fixed(step.surprise, 2), `rank ${count(step.rank)}, p = ${p}`);
       logprob.say(drawn && fixed(sum, 2), `p(text) = ${mantissa} · 10`);
       if (drawn) logprob.words.append(h("sup", {}, exponent));
       kept.say(move > 1 && count(step.kept), sayCut(step, run.vocabSize));

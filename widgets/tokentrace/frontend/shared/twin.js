@@ -31,7 +31,8 @@ export function twinView() {
   const body = h("tbody");
   const head = h("tr", {}, ...HEADS.map((text, i) => h(i === 1 ? "th" : "th.tt-num", { scope: "col" }, text)));
   const table = h("table.tt-table", {}, h("thead", {}, head), body);
-  const node = h("div.tt-twin", { hidden: true, tabindex: 0, role: "region", "aria-label": "The run as a table" }, table);
+  const props = { hidden: true, tabindex: 0, role: "region", "aria-label": "The run as a table" };
+  const node = h("div.tt-twin", props, table);
   /** @type {Run | null} */
   let run = null;
   let at = -1;

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-import tokentrace  # before torch: it says how threads should wait
+import tokentrace
 from benches import decoding, starting
 from benches.shapes import SHAPES, write_model
 from tokentrace.models import find
@@ -42,9 +42,9 @@ def main() -> None:
         if size in parts:
             found[size] = rows = decoding.measure(folder, NEW_TOKENS[size], wanted.rounds)
             print(f"\nGPT-2 of {size}, random weights: 32 tokens read, {NEW_TOKENS[size]} written; median (quartiles)")
-            print(f"{'':<18}{'ms a token':>24}{'x transformers':>24}{'% over the bare loop':>26}")
+            print(f"{'':<18}{'ms a token':>24}{'x transformers':>24}{'% for recording':>24}")
             for name, row in rows.items():
-                print(f"{name:<18}{row['ms']!s:>24}{row['speed']!s:>24}{row['cost']!s:>26}")
+                print(f"{name:<18}{row['ms']!s:>24}{row['speed']!s:>24}{row.get('cost', '')!s:>24}")
     if "start" in parts:
         for name, folder in {"storyteller": find("storyteller"), "124M": BUILD / "models" / "124M"}.items():
             found[f"start {name}"] = rows = starting.measure(folder, max(5, wanted.rounds // 2))

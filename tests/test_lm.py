@@ -227,6 +227,8 @@ def test_aliases_mean_what_they_mean_in_transformers(tmp_path):
     config |= {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "max_position_embeddings": 24}
     (folder / "config.json").write_text(json.dumps(config | {"n_ctx": 7, "n_head": 8}))
     assert_equal_to_transformers(folder, 24)
+    assert Config.from_dict({"n_positions": 24, "n_ctx": 7}).n_ctx == 24
+    assert Config.from_dict({"n_ctx": 7}).n_ctx == 1024
 
 
 # ---- one forward for everything ----

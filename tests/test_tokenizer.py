@@ -25,14 +25,20 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["storyteller", "gpt2"])
-def pair(request):
+@pytest.fixture(scope="module", params=["storyteller", "two files", "gpt2"])
+def pair(request, tmp_path_factory):
     """Our tokenizer and transformers', of the same files."""
     from transformers import AutoTokenizer, GPT2Tokenizer
 
+    embedded = models.find("storyteller")
     if request.param == "storyteller":
-        folder = models.find("storyteller")
-        return Tokenizer.from_folder(folder), AutoTokenizer.from_pretrained(folder)
+        return Tokenizer.from_folder(embedded), AutoTokenizer.from_pretrained(embedded)
+    if request.param == "two files":
+        folder = tmp_path_factory.mktemp("two_files")
+        bpe = json.loads((embedded / "tokenizer.json").read_text())["model"]
+        (folder / "vocab.json").write_text(json.dumps(bpe["vocab"]))
+        (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{' '.join(pair)}\n" for pair in bpe["merges"]))
+        return Tokenizer.from_folder(folder), GPT2Tokenizer.from_pretrained(folder)
     if not GPT2_FILES.is_dir():
         pytest.skip("GPT-2's own vocab.json and merges.txt are not at hand (they come with the model)")
     return Tokenizer.from_folder(GPT2_FILES), GPT2Tokenizer.from_pretrained(GPT2_FILES)

@@ -7,6 +7,7 @@ in brackets: `batch` texts, `new` positions in this call, `past` positions in th
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
@@ -152,16 +153,17 @@ class GPT2:
         weights = Weights(self.folder)
         if config.tie_word_embeddings:
             weights.tie("lm_head.weight", "wte.weight")
+        self.n_parameters = sum(tensor.numel() for tensor in weights.tensors.values())
         untied = "lm_head.weight" in weights.tensors or not config.tie_word_embeddings
         # The table stays as it is in the file: only the rows of the tokens at hand are ever read.
         self.token_table = weights.take("wte.weight", config.vocab_size, config.n_embd)
         self.position_table = weights.take("wpe.weight", config.n_ctx, config.n_embd).to(self.dtype)
-        self.blocks = [Block(config, layer, weights, precision) for layer in range(config.n_layer)]
+        with ThreadPoolExecutor(2) as pool:  # laying out a matrix waits for memory most of the time
+            self.blocks = list(pool.map(lambda layer: Block(config, layer, weights, precision), range(config.n_layer)))
         self.last_norm = Norm(config, "ln_f", weights, precision)
         head = weights.take("lm_head.weight", config.vocab_size, config.n_embd) if untied else self.token_table
         self.head = linear(head.t(), None, precision)
         weights.finish()
-        self.n_parameters = weights.n_parameters
 
     @cached_property
     def fingerprint(self) -> str:

@@ -49,7 +49,7 @@ class Weights:
     """
 
     def __init__(self, folder: Path):
-        self.folder, self.n_parameters = folder, 0
+        self.folder = folder
         self.tensors: dict[str, Tensor] = {}
         for file in weight_files(folder):
             for full_name, tensor in _tensors(file):
@@ -77,7 +77,6 @@ class Weights:
         if tuple(found.shape) != shape:
             expected = list(shape)
             raise ModelError(f"The tensor {name} in {self.folder} is {list(found.shape)} where {expected} is expected.")
-        self.n_parameters += found.numel()
         return found
 
     def finish(self) -> None:

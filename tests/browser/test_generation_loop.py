@@ -128,9 +128,9 @@ def test_stop_ends_the_run_at_once_and_keeps_it(page):
     """Catches: a Stop that is heard only when the run is over."""
     player = player_of(page)
     write(player, "Once upon a time", tokens=400)
-    stop = player.get_by_role("button", name="Stop", exact=True)
+    expect(player.locator(".tt-badge[data-running]")).to_be_visible(timeout=LIVE)
     expect(player.locator(WRITTEN).nth(5)).to_be_attached(timeout=LIVE)
-    stop.click()
+    player.get_by_role("button", name="Stop", exact=True).click()
     wait_until_written(player)
     page.wait_for_timeout(300)
     _, written = place(player)

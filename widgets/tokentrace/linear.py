@@ -50,7 +50,7 @@ class Portable:
         self.bias = torch.zeros(weight.shape[1], dtype=dtype) if bias is None else bias.to(dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X [..., n_in] to [..., n_out]."""
+        """Multiply: [..., n_in] in, [..., n_out] out."""
         return torch.addmm(self.bias, x.flatten(0, -2), self.weight).unflatten(0, x.shape[:-1])
 
 
@@ -66,7 +66,7 @@ class Packed:
         self.multiply = torch.ops.mkldnn._linear_pointwise.default
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X [..., n_in] to [..., n_out]."""
+        """Multiply: [..., n_in] in, [..., n_out] out."""
         return self.multiply(x, self.weight, self.bias, "none", [], "")
 
 
@@ -82,7 +82,7 @@ class Int8:
         self.bias = None if bias is None else bias.bfloat16()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X [..., n_in] to [..., n_out]."""
+        """Multiply: [..., n_in] in, [..., n_out] out."""
         y = torch._weight_int8pack_mm(x.flatten(0, -2), self.weight, self.scale)
         if self.bias is not None:
             y += self.bias

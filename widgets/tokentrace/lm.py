@@ -37,7 +37,7 @@ class KVCache:
         if batch_size < 1:
             raise ValueError(f"A cache is for at least one text, not {batch_size}.")
         shape = (config.n_layer, 2, batch_size, config.n_head, capacity, config.d_head)
-        self.memory = torch.zeros(shape, dtype=dtype)
+        self.memory = torch.empty(shape, dtype=dtype)  # what lies beyond `length` is never read
         self.layers = self.memory.unbind()
         self.batch_size, self.capacity, self.length = batch_size, capacity, 0
 
@@ -105,7 +105,9 @@ class Block:
         x = x + self.attend(self.norm_1(x), cache, mask, causal, attention)
         return x + self.narrow(self.activation(self.widen(self.norm_2(x))))
 
-    def attend(self, x, cache, mask, causal, attention) -> Tensor:
+    def attend(
+        self, x: Tensor, cache: KVCache | None, mask: Tensor | None, causal: bool, attention: list[Tensor] | None
+    ) -> Tensor:
         """Every position mixes the values of the positions it may see, weighed by query times key."""
         batch, new, width = x.shape
         qkv = self.to_qkv(x).view(batch, new, 3, self.config.n_head, -1).permute(2, 0, 3, 1, 4)

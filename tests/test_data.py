@@ -5,10 +5,10 @@ import math
 import pytest
 
 import tokentrace
-from tokentrace.data import DATA
+from tokentrace.models import data_folder
 from tokentrace.trace import Settings
 
-TRACES = sorted(path.stem for path in (DATA / "traces").glob("*.json"))
+TRACES = sorted(path.stem for path in (data_folder() / "traces").glob("*.json"))
 
 
 def test_there_are_traces():

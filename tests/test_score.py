@@ -8,31 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_exercises import DRAWN, GUESS, NEXT, SURPRISE
 from tokentrace import score, student
-from tokentrace.exercises import AnswerError, Choice, Number, Text
+from tokentrace.exercises import AnswerError
 from tokentrace.score import Attempt, Sheet, check
 from tokentrace.views import exercise as views
-
-SURPRISE = Number(
-    "surprise",
-    "How many bits?",
-    lambda: 4.0,
-    low=0,
-    high=12,
-    unit="bits",
-    why={4 * math.log(2): "Those are nats.", 16.0: "That is one over the probability."},
-    because="log2 of sixteen.",
-    too_high="Smaller.",
-)
-KEPT = Number("kept", "How many tokens?", 37, low=1, high=8192, log=True, step=1, unit="tokens", tolerance=1.5)
-DRAWN = Choice(
-    "drawn",
-    "Which run draws nothing?",
-    "greedy",
-    options={"greedy": "It takes the largest.", "top-k": "It draws among k.", "top-p": "It draws in the nucleus."},
-)
-NEXT = Text("next", "Which token?", (" the", " The old"), why={"A": "Second place."}, otherwise="Look at the bars.")
-GUESS = replace(KEPT, name="guess", predict=True)
 
 
 @pytest.fixture(autouse=True)

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 LOCK = Lock()
 
 
+def data_folder() -> Path:
+    """Where the project's data lie: TOKENTRACE_DATA, else `data` in the checkout around this package."""
+    return Path(os.environ.get("TOKENTRACE_DATA") or Path(__file__).resolve().parents[2] / "data")
+
+
 def models_folder() -> Path:
-    """Where the embedded models lie: below TOKENTRACE_DATA, else in the checkout around this package."""
-    given = os.environ.get("TOKENTRACE_DATA")
-    data = Path(given) if given else Path(__file__).resolve().parents[2] / "data"
-    return data / "models"
+    """Where the embedded models lie."""
+    return data_folder() / "models"
 
 
 def available() -> dict[str, Path]:

@@ -149,12 +149,13 @@ def prompt_tokens(model: GPT2, prompt: str) -> list[int]:
 
 
 class Pick(NamedTuple):
-    """How a token was chosen: `scores` are the filtered logits, `low` the mass before the token."""
+    """How a token was chosen: `scores` are the filtered logits, `filtered` their softmax, `low` the mass before it."""
 
     token: int
     uniform: float | None
     low: float
     scores: Tensor
+    filtered: Tensor
     forced: bool
 
 
@@ -168,9 +169,9 @@ def pick(logits: Tensor, settings: Settings, uniform: float, forced: int | None 
     filtered = scores.softmax(-1)
     if forced is not None:
         low = float(filtered[filtered > filtered[forced]].sum())
-        return Pick(forced, None, low, scores, True)
+        return Pick(forced, None, low, scores, filtered, True)
     token, low = draw(filtered, uniform or 0.0)
-    return Pick(token, uniform, low, scores, False)
+    return Pick(token, uniform, low, scores, filtered, False)
 
 
 def record(logits: Tensor, choice: Pick, start: float) -> Step:
@@ -178,7 +179,7 @@ def record(logits: Tensor, choice: Pick, start: float) -> Step:
     # numpy from here on: torch would wake its threads for each of these small sums, and on a busy
     # machine waiting for them costs more than the forward pass.
     logprobs, probabilities = logits.log_softmax(-1).numpy(), logits.softmax(-1).numpy()
-    filtered, kept = choice.scores.softmax(-1).numpy(), choice.scores.numpy() > -np.inf
+    filtered, kept = choice.filtered.numpy(), choice.scores.numpy() > -np.inf
     token, top = choice.token, torch.from_numpy(probabilities).topk(min(N_CANDIDATES, len(logits))).indices.numpy()
     rows = zip(top.tolist(), probabilities[top].tolist(), filtered[top].tolist(), strict=True)
     return Step(
@@ -191,7 +192,7 @@ def record(logits: Tensor, choice: Pick, start: float) -> Step:
         uniform=choice.uniform,
         low=_significant(choice.low, 6),
         kept=int(np.count_nonzero(kept)),
-        kept_mass=min(1.0, _significant(probabilities[kept].sum(), 6)),
+        kept_mass=min(1.0, _significant((probabilities * kept).sum(), 6)),
         ms=_milliseconds(start),
         forced=choice.forced,
         candidates=tuple(Candidate(each, _significant(raw, 4), _significant(after, 4)) for each, raw, after in rows),

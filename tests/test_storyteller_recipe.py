@@ -163,6 +163,24 @@ def test_a_run_can_start_from_another_and_leaves_it_alone(prepared):
     assert cooled.step == 8 and sorted((prepared.parent / "runs" / "steady").glob("step-*.pt")) == before
 
 
+def test_training_goes_on_from_an_exported_model(prepared, tmp_path):
+    """Catches: text read twice, a rate that does not warm up again, weights that were not taken over."""
+    from export import export
+    from train import train
+
+    first = open_run(options("lost", "--tokens", "0.000512"))
+    train(first)
+    export("lost", tmp_path / "model")
+    after = open_run(options("resumed", "--start", str(tmp_path / "model"), "--tokens", "0.001024"))
+    assert (after.step, after.tokens, after.batches.taken) == (0, first.tokens, first.batches.taken)
+    for name, weight in first.model.state_dict().items():
+        torch.testing.assert_close(after.model.state_dict()[name], weight, atol=1e-3, rtol=1e-3, msg=name)
+    train(after)
+    assert after.tokens == 2 * first.tokens
+    rates = [record["rate"] for record in after.history.records if "rate" in record]
+    assert rates[0] < first.rate
+
+
 def test_nobody_trains_a_run_twice(tmp_path):
     from train import pid_file
 

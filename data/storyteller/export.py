@@ -2,10 +2,12 @@
 
     python data/storyteller/export.py storyteller data/models/storyteller
 
-Tests and pages load it from there; the checkpoint stays where it is.
+Tests and pages load it from there; the checkpoint stays where it is. `training.json` says how long it was trained,
+and lets train.py go on from the exported model where the checkpoint is lost.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
@@ -25,6 +27,8 @@ def export(run: str, folder: Path) -> None:
     model.config.use_cache = True
     model.half().save_pretrained(folder)
     (folder / "model.safetensors").chmod(0o644)  # it is written for its owner alone
+    record = {name: saved[name] for name in ("optimizer", "rate", "tokens", "seconds", "windows")}
+    (folder / "training.json").write_text(json.dumps(record | {"seconds": round(saved["seconds"])}, indent=1) + "\n")
     PreTrainedTokenizerFast(
         tokenizer_file=str(cache_folder() / f"ids-{saved['shape']['vocabulary']}" / "tokenizer.json"),
         bos_token=END_OF_TEXT, eos_token=END_OF_TEXT, unk_token=END_OF_TEXT,

@@ -60,6 +60,18 @@ def newest_checkpoint(folder: Path) -> dict | None:
     return torch.load(paths[-1], weights_only=True) if paths else None
 
 
+def exported(folder: Path) -> dict:
+    """Read a model that export.py wrote as a checkpoint without optimizers: a later sitting can go on from it."""
+    model = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
+    config, record = model.config, json.loads((folder / "training.json").read_text())
+    shape = {
+        "layers": config.n_layer, "width": config.n_embd, "heads": config.n_head,
+        "vocabulary": config.vocab_size, "context": config.n_positions,
+    }  # fmt: skip
+    # Step 0: the optimizers know nothing yet, so the rate warms up again.
+    return {**record, "shape": shape, "model": model.state_dict(), "optimizers": [], "step": 0, "factor": 1.0}
+
+
 class Clock:
     """How far this sitting has come, and the rate that follows: warm-up, then constant, then linear decay."""
 
@@ -104,9 +116,10 @@ class Run:
         torch.manual_seed(given.seed)
         saved = newest_checkpoint(folder)
         if saved is None and given.start:
-            saved = newest_checkpoint(folder.parent / given.start)
+            is_model = (Path(given.start) / "training.json").exists()
+            saved = exported(Path(given.start)) if is_model else newest_checkpoint(folder.parent / given.start)
         if given.start and saved is None:
-            raise SystemExit(f"Run {given.start} has no checkpoint to start from.")
+            raise SystemExit(f"Run {given.start} has no checkpoint to start from, and is no model that export.py wrote.")
         self.shape = saved["shape"] if saved else {
             "layers": given.layers, "width": given.width, "heads": given.heads,
             "vocabulary": given.vocabulary, "context": given.context,
@@ -118,8 +131,9 @@ class Run:
         self.step, self.tokens, self.seconds, self.factor, taken = 0, 0, 0.0, 1.0, 0
         if saved:
             self.model.load_state_dict(saved["model"])
-            for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
-                optimizer.load_state_dict(state)
+            if saved["optimizers"]:
+                for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+                    optimizer.load_state_dict(state)
             self.step, self.tokens, self.seconds = saved["step"], saved["tokens"], saved["seconds"]
             self.factor, taken = saved["factor"], saved["windows"]
         ids = cache_folder() / f"ids-{self.shape['vocabulary']}"
@@ -266,7 +280,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--name", required=True, help="run: its folder of checkpoints in the cache")
-    add("--start", metavar="RUN", help="begin a new run from another run's last checkpoint, e.g. to decay")
+    add("--start", metavar="RUN", help="begin a new run from another one's last checkpoint, or from an exported model's folder")
     for name, value in (("layers", 8), ("width", 384), ("heads", 6), ("vocabulary", 8192), ("context", 512)):
         add(f"--{name}", type=int, default=value, help=f"shape of a new model (default {value})")
     add("--optimizer", choices=["adamw", "muon"], default="muon", help="of a new run (default muon)")

@@ -45,7 +45,7 @@ def test_a_still_figure_has_words():
 
 def ask(figure: Explore):
     async def act():
-        figure.still._receive(figure.still, {"type": "explore"}, [])
+        figure.still._receive(figure.still, {"type": "explore", "width": 640.5}, [])
         await asyncio.gather(*figure.still._tasks)
 
     asyncio.run(act())
@@ -65,7 +65,7 @@ def test_plotly_comes_when_it_is_asked_for():
     ask(figure)
     shown, still = figure.children
     assert isinstance(shown, go.FigureWidget) and list(shown.data[0].y) == [3, 4]
-    assert still.explore == "shown"
+    assert still.explore == "shown" and shown.layout.width == 640
     ask(figure)
     assert len(made) == 1
 

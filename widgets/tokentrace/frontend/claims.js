@@ -14,9 +14,9 @@ const UNMEASURED = "Not measured yet: this row needs a run of the view that it i
 /** How many rows came out how, in a sentence. @param {ClaimRow[]} rows */
 export function sumOfClaims(rows) {
   const count = (/** @type {string} */ verdict) => rows.filter((row) => row.verdict === verdict).length;
-  const parts = [`${count("holds")} hold`, `${count("simplified")} are simplified`, `${count("wrong")} are wrong`];
+  const parts = [`${count("holds")} held here`, `${count("simplified")} simplified`, `${count("wrong")} wrong`];
   if (count("")) parts.push(`${count("")} not measured yet`);
-  return `Of ${rows.length} claims ${parts.join(", ").replace(/, ([^,]*)$/, " and $1")}.`;
+  return `${rows.length} claims: ${parts.join(", ")}.`;
 }
 
 /** @param {ClaimRow} row */

@@ -10,12 +10,15 @@ const OFFER = "Explore this figure: hover and zoom (loads 5 MB)";
 function renderFigure({ model, el }) {
   const picture = h("div.tt-figure-picture", { role: "img" });
   const caption = h("figcaption.tt-note");
-  const explore = h("button.tt-toggle", { click: () => line.ask({ type: "explore" }) }, OFFER);
+  const explore = h("button.tt-toggle", { click: onExplore }, OFFER);
   const problem = h("p.tt-problem", { role: "alert", hidden: true });
   el.append(ownKeys(h("div.tt-root", {}, h("figure.tt-page.tt-figure", {}, picture, caption, explore, problem))));
   let silent = false;
   const line = kernelLine({ send: (message) => model.send(message), silence: (is) => ((silent = is), draw()) });
 
+  function onExplore() {
+    line.ask({ type: "explore", width: Math.round(picture.clientWidth) });
+  }
   function drawPicture() {
     picture.innerHTML = model.get("svg");
     attr(picture, "aria-label", model.get("alt"));

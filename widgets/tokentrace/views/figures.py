@@ -37,11 +37,15 @@ class Still(View):
     alt = traitlets.Unicode(help="the same for those who do not see it").tag(sync=True)
     explore = traitlets.Enum(["no", "offered", "loading", "shown"], "no", help="whether there is more").tag(sync=True)
 
+    width = 700  # pixels that it takes on the page, told when more is asked for
+
     def __init__(self, figure: matplotlib.figure.Figure, *, caption: str, alt: str, **traits):
         super().__init__(svg=to_svg(figure), caption=caption, alt=alt, **traits)
 
     def on_explore(self, message: dict):
         """Tell whoever listens that the reader asks for more; see `Explore`."""
+        width = message.get("width")
+        self.width = int(width) if isinstance(width, int | float) and 200 <= width <= 4000 else 700
         if self.explore == "offered":
             self.explore = "loading"
 
@@ -77,7 +81,7 @@ class Explore(ipywidgets.VBox):
 
     async def _load(self):
         try:
-            figure = await asyncio.to_thread(_to_explore, self._make)
+            figure = await asyncio.to_thread(_to_explore, self._make, self.still.width)
         except Exception as error:
             self.still.explore = "offered"
             self.still.say(f"The figure could not be loaded ({type(error).__name__}: {error}).")
@@ -85,15 +89,16 @@ class Explore(ipywidgets.VBox):
             self.children, self.still.explore = [figure, self.still], "shown"
 
 
-def _to_explore(make: Callable[[], plotly.graph_objects.Figure]) -> plotly.graph_objects.FigureWidget:
+def _to_explore(make: Callable[[], plotly.graph_objects.Figure], width: int) -> plotly.graph_objects.FigureWidget:
     import plotly.graph_objects as go
 
     figure = go.FigureWidget(make())
     axis = {"gridcolor": "rgba(125,132,147,.25)", "zerolinecolor": MIDDLE, "linecolor": MIDDLE}
     figure.update_layout(
         template="none", paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font_color=MIDDLE,
-        margin={"l": 64, "r": 16, "t": 24, "b": 56}, height=420,
+        margin={"l": 64, "r": 16, "t": 24, "b": 56}, width=width, height=420,
     )  # fmt: skip
+    figure._config = {**figure._config, "displaylogo": False}
     figure.update_xaxes(axis)
     figure.update_yaxes(axis)
     return figure

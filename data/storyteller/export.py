@@ -15,6 +15,8 @@ from prepare import END_OF_TEXT, cache_folder
 from train import new_model, newest_checkpoint
 from transformers import PreTrainedTokenizerFast
 
+from tokentrace.weights import CHECKSUMS, sha256
+
 
 def export(run: str, folder: Path) -> None:
     """Write run `run` to `folder`, for `GPT2LMHeadModel.from_pretrained` and `AutoTokenizer`."""
@@ -34,6 +36,17 @@ def export(run: str, folder: Path) -> None:
         bos_token=END_OF_TEXT, eos_token=END_OF_TEXT, unk_token=END_OF_TEXT,
         model_max_length=saved["shape"]["context"],
     ).save_pretrained(folder)  # fmt: skip
+    list_checksums(folder)
+
+
+def list_checksums(folder: Path) -> None:
+    """Put the files of a model into the SHA256SUMS beside its folder, which is checked when it is opened."""
+    sums = folder.parent / CHECKSUMS
+    listed = sums.read_text("ascii").splitlines() if sums.is_file() else []
+    lines = [line for line in listed if not line.split(maxsplit=1)[1].startswith(f"{folder.name}/")]
+    files = [file for file in folder.iterdir() if file.suffix in (".json", ".safetensors")]
+    lines += [f"{sha256(file)}  {folder.name}/{file.name}" for file in files]
+    sums.write_text("\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n", "ascii")
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ class Config:
     def from_dict(cls, given: dict[str, Any]) -> Self:
         """Read a `config.json`; a ModelError names whatever this GPT-2 would not compute right."""
         if given.get("model_type", "gpt2") != "gpt2":
-            raise ModelError(f"This is a model of type {given['model_type']}, not gpt2.")
+            raise ModelError(f"This is a {given['model_type']} model, not gpt2: tokentrace.load_any opens it.")
         for name in given.get("architectures") or ():
             if name not in HEADS:
                 raise ModelError(f"The architecture {name} is not supported: it has no language modelling head.")
@@ -83,3 +83,8 @@ class Config:
     def d_head(self) -> int:
         """Width of one head."""
         return self.n_embd // self.n_head
+
+    @property
+    def n_kv_head(self) -> int:
+        """Heads that keep keys and values: all of them in a GPT-2."""
+        return self.n_head

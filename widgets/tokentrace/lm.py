@@ -6,7 +6,6 @@ in brackets: `batch` texts, `new` positions in this call, `past` positions in th
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,7 @@ from tokentrace.activations import ACTIVATIONS
 from tokentrace.config import Config
 from tokentrace.linear import PRECISIONS, Linear, activation_dtype, linear
 from tokentrace.tokenizer import Tokenizer
-from tokentrace.weights import Weights, read_json, weight_files
+from tokentrace.weights import Weights, fingerprint, read_json
 
 
 class KVCache:
@@ -169,13 +168,8 @@ class GPT2:
 
     @cached_property
     def fingerprint(self) -> str:
-        """First 12 hexadecimal digits of the SHA-256 of the weights."""
-        digest = hashlib.sha256()
-        for file in weight_files(self.folder):
-            with file.open("rb") as opened:
-                while piece := opened.read(1 << 20):
-                    digest.update(piece)
-        return digest.hexdigest()[:12]
+        """What tells these weights from others."""
+        return fingerprint(self.folder)
 
     def new_cache(self, batch_size: int = 1, capacity: int | None = None) -> KVCache:
         """Make an empty cache with room for `capacity` positions, by default for the whole context."""
@@ -220,11 +214,8 @@ class GPT2:
             If there are no tokens, too many for the context or the cache, or unknown ones.
         """
         ids = torch.as_tensor(ids)
-        if ids.ndim != 2:
-            raise ValueError(f"Token numbers are expected as [batch, new], not in {ids.ndim} dimensions.")
-        batch, new = ids.shape
-        past = 0 if cache is None else cache.length
-        self._check(batch, new, past, cache)
+        check_room(self, ids, cache)
+        new, past = ids.shape[1], 0 if cache is None else cache.length
         if positions is None:
             positions = slice(past, past + new)
         visible = mask
@@ -251,12 +242,18 @@ class GPT2:
         # Outside inference mode, so that the logits are a tensor the reader may write into.
         return self.head(x[:, -1:].contiguous() if last_only else x).float()
 
-    def _check(self, batch: int, new: int, past: int, cache: KVCache | None) -> None:
-        if new < 1:
-            raise ValueError("There is no token to read.")
-        if past + new > self.config.n_ctx:
-            raise ValueError(f"{past + new} tokens are more than {self.name} can read at once ({self.config.n_ctx}).")
-        if cache is not None and past + new > cache.capacity:
-            raise ValueError(f"The cache has room for {cache.capacity} positions, and {past + new} are needed.")
-        if cache is not None and batch != cache.batch_size:
-            raise ValueError(f"The cache is for a batch of {cache.batch_size}, and {batch} texts are given.")
+
+def check_room(model: GPT2, ids: Tensor, cache: KVCache | None) -> None:
+    """Make sure that there are tokens [batch, new], and room for them in the context and the cache."""
+    if ids.ndim != 2:
+        raise ValueError(f"Token numbers are expected as [batch, new], not in {ids.ndim} dimensions.")
+    batch, new = ids.shape
+    end, n_ctx = new + (0 if cache is None else cache.length), model.config.n_ctx
+    if new < 1:
+        raise ValueError("There is no token to read.")
+    if end > n_ctx:
+        raise ValueError(f"{end} tokens are more than {model.name} can read at once ({n_ctx}).")
+    if cache is not None and end > cache.capacity:
+        raise ValueError(f"The cache has room for {cache.capacity} positions, and {end} are needed.")
+    if cache is not None and batch != cache.batch_size:
+        raise ValueError(f"The cache is for a batch of {cache.batch_size}, and {batch} texts are given.")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from tokentrace.weights import ModelError, weight_files
+from tokentrace import hub
+from tokentrace.weights import ModelError, check, weight_files
 
 if TYPE_CHECKING:
     from tokentrace.lm import GPT2
@@ -26,21 +30,36 @@ def models_folder() -> Path:
     return data_folder() / "models"
 
 
-def available() -> dict[str, Path]:
-    """Names of the embedded models, and their folders."""
+def embedded() -> dict[str, Path]:
+    """Names of the models in the repository, and their folders."""
     return {config.parent.name: config.parent for config in sorted(models_folder().glob("*/config.json"))}
 
 
+def available() -> dict[str, Path]:
+    """Names of the models at hand and their folders: the embedded ones, then those fetched from the hub."""
+    found = embedded()
+    return found | {name: folder for name, folder in hub.cached().items() if name not in found}
+
+
 def find(name_or_path: str | os.PathLike[str]) -> Path:
-    """Folder of a model, given by the name of an embedded one or by its path."""
+    """Folder of a model, given by its name or by its path.
+
+    Raises
+    ------
+    ModelError
+        If there is none; for one that can be fetched, the message holds the command.
+    """
     found = available()
-    if str(name_or_path) in found:
-        return found[str(name_or_path)]
+    name = str(name_or_path)
+    if name in found:
+        return found[name]
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return path.resolve()
+    if name in hub.MODELS:
+        raise ModelError(f"{name} is not on this machine yet. Fetch it once, with a network: {hub.FETCH} {name}")
     names = ", ".join(found) or f"none in {models_folder()}"
-    raise ModelError(f"There is no model called {str(name_or_path)!r} here, nor such a folder. There is: {names}.")
+    raise ModelError(f"There is no model called {name!r} here, nor such a folder. There is: {names}.")
 
 
 def open_model(name_or_path: str | os.PathLike[str] = "storyteller", precision: str = "fp32") -> GPT2:
@@ -48,13 +67,14 @@ def open_model(name_or_path: str | os.PathLike[str] = "storyteller", precision: 
 
     Parameters
     ----------
-    name_or_path : an embedded model ("storyteller", "draft"), or a folder in Hugging Face's format.
+    name_or_path : an embedded model ("storyteller", "draft"), one fetched from the hub ("gpt2",
+        "distilgpt2", "gpt2-medium", "gpt2-large"), or a folder in Hugging Face's format.
     precision : "fp32", "bf16" or "int8".
 
     Raises
     ------
     ModelError
-        If there is no such model, or it cannot be used; the message says why.
+        If there is no such model, or it cannot be used; the message says why. Nothing is downloaded here.
     """
     with LOCK:  # so that two players asking at once do not open it twice
         return _opened(find(name_or_path), precision)
@@ -64,17 +84,36 @@ def open_model(name_or_path: str | os.PathLike[str] = "storyteller", precision: 
 def _opened(folder: Path, precision: str) -> GPT2:
     from tokentrace.lm import GPT2
 
-    return GPT2(folder, precision)
+    check(folder)
+    return GPT2(folder, precision, name=next((name for name, at in hub.cached().items() if at == folder), None))
 
 
-def main() -> None:
-    """Print the embedded models."""
-    found = available()
-    if not found:
-        print(f"There is no model in {models_folder()}.")
-    for name, folder in found.items():
-        size = sum(file.stat().st_size for file in weight_files(folder)) / 1e6
-        print(f"{name:<16} {size:8.1f} MB   {folder}")
+def table() -> str:
+    """Every model that has a name: its size, and where it lies or how to get it."""
+    here = available()
+    rows = []
+    for name in here | hub.MODELS:
+        if name in here:
+            size = sum(file.stat().st_size for file in weight_files(here[name])) / 1e6
+            rows.append(f"{name:<12} {size:8.1f} MB   {here[name]}")
+        else:
+            rows.append(f"{name:<12} {hub.MODELS[name].megabytes:8} MB   not here: {hub.FETCH} {name}")
+    return "\n".join(rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """List the models, or fetch some: `python -m tokentrace.models [fetch NAME ...]`."""
+    parser = argparse.ArgumentParser(prog="python -m tokentrace.models", description="List the models.")
+    commands = parser.add_subparsers(dest="command")
+    fetching = commands.add_parser("fetch", help="download models from the Hugging Face hub")
+    fetching.add_argument("names", nargs="+", metavar="NAME", help=", ".join(hub.MODELS))
+    given = parser.parse_args(arguments)
+    try:
+        for name in given.names if given.command else ():
+            print(f"{name}: {hub.fetch(name)}")
+        print(table() if not given.command else "Ready: every page opened from now on offers them.")
+    except (ModelError, KeyboardInterrupt) as error:
+        sys.exit(str(error) or f"Stopped. What has come is kept; {hub.FETCH} goes on.")
 
 
 if __name__ == "__main__":

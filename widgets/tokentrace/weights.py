@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+CHECKSUMS = "SHA256SUMS"
 # Causal masks that old exports saved among the weights, and the second head of GPT2DoubleHeadsModel.
 NOT_WEIGHTS = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)|multiple_choice_head\..*")
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -35,6 +38,49 @@ def weight_files(folder: Path) -> list[Path]:
     if (folder / "pytorch_model.bin").is_file():
         raise ModelError(f"{folder} holds pytorch_model.bin; only safetensors is opened, because a .bin can run code.")
     raise ModelError(f"There is no {SINGLE} in {folder}.")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal; asked again, it is read again only if its size or time has changed."""
+    found = path.stat()
+    return _sha256(path, found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _sha256(path: Path, _size: int, _changed: int) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def fingerprint(folder: Path) -> str:
+    """First 12 hexadecimal digits of the SHA-256 of the weights; of several shards, of their SHA-256s."""
+    sums = [sha256(file) for file in weight_files(folder)]
+    return (sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest())[:12]
+
+
+def check(folder: Path) -> None:
+    """Compare the files of a model folder with the SHA256SUMS beside it, where there is one that lists them.
+
+    The format is that of `sha256sum`, names as seen from the file: `storyteller/model.safetensors`.
+
+    Raises
+    ------
+    ModelError
+        If a listed file is missing or is not the one that was listed.
+    """
+    sums = folder.parent / CHECKSUMS
+    lines = sums.read_text(encoding="ascii").splitlines() if sums.is_file() else []
+    for wanted, name in (line.split(maxsplit=1) for line in lines if line):
+        file = sums.parent / name
+        if file.parent != folder:
+            continue
+        if not file.is_file():
+            raise ModelError(f"There is no {file.name} in {folder}, though {sums.name} lists it.")
+        if sha256(file) != wanted:
+            raise ModelError(
+                f"{file} is not the file that {sums.name} lists: it is cut off, damaged or another model's. "
+                f"In a checkout, `git checkout -- {file.name}` in its folder brings it back."
+            )
 
 
 class Weights:

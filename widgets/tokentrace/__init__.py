@@ -25,6 +25,7 @@ PUBLIC = {
     "filter_logits": "tokentrace.sampling",
     "generate": "tokentrace.generation_loop",
     "load": "tokentrace.models:open_model",
+    "load_any": "tokentrace.any_model",
     "recorded": "tokentrace.data",
     "stream": "tokentrace.generation_loop",
 }

@@ -66,6 +66,8 @@ traces: .venv/.runtime
 
 eval: .venv/.runtime
 	@$(RUN) data/storyteller/evaluate.py
+	@$(RUN) data/storyteller/safety.py
+	@$(RUN) -m benches --only speculation --rounds 5
 
 # After a change of pins: install them in a fresh .venv, then write down what that gave.
 lock: .venv/.test

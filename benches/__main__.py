@@ -1,4 +1,4 @@
-"""Measure, print the tables, and write `build/bench.json`; about ten minutes on two quiet cores."""
+"""Measure, print the tables, and write `build/bench.json`; about a quarter of an hour on two quiet cores."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from pathlib import Path
 import torch
 
 import tokentrace
-from benches import decoding, starting
+from benches import decoding, speculating, starting
 from benches.shapes import SHAPES, write_model
-from tokentrace.models import find
+from tokentrace.models import find, open_model
 
 BUILD = Path(__file__).parents[1] / "build"
-NEW_TOKENS = {"17M": 128, "124M": 48}
+NEW_TOKENS = {"17M": 128, "124M": 48, "speculation": 48}
+PARTS = ("17M", "124M", "start", "speculation")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="turns of every contestant (15)")
-    parser.add_argument("--only", choices=["17M", "124M", "start"], help="one part of it")
+    parser.add_argument("--only", choices=PARTS, help="one part of it")
     wanted = parser.parse_args()
-    parts = {wanted.only} if wanted.only else {"17M", "124M", "start"}
+    parts = {wanted.only} if wanted.only else set(PARTS)
     machine = {
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
@@ -36,6 +37,8 @@ def main() -> None:
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     found = {"machine": machine}
     for size in ("17M", "124M"):
+        if not parts & {size, "start"}:
+            continue
         folder = BUILD / "models" / size
         if not (folder / "model.safetensors").is_file():
             write_model(folder, **SHAPES[size])
@@ -51,6 +54,14 @@ def main() -> None:
             print(f"\nProcess start to first token, {name}, seconds; median (quartiles)")
             for label, row in rows.items():
                 print(f"{label:<18}{row!s:>24}")
+    if "speculation" in parts:
+        n = NEW_TOKENS["speculation"]
+        found["speculation"] = speculating.measure(open_model(), open_model("draft"), n, wanted.rounds)
+        for way, rows in found["speculation"].items():
+            print(f"\nStoryteller with its draft, {way}, {n} tokens after each of 6 prompts; median (quartiles)")
+            print(f"{'':<18}{'tokens a second':>28}{'x target alone':>24}")
+            for name, row in rows.items():
+                print(f"{name:<18}{row['rate']!s:>28}{row['speed']!s:>24}")
     BUILD.mkdir(exist_ok=True)
     (BUILD / "bench.json").write_text(json.dumps(found, indent=1, default=str) + "\n")
 

@@ -40,3 +40,34 @@ def node() -> str:
 
     (bundled,) = (Path(playwright.__file__).parent / "driver").glob("node*")
     return str(bundled)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """Five tokens and eight positions: small enough to enumerate what it may write."""
+    import torch
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+    from tokenizers.models import BPE
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    from tokentrace.models import open_model
+
+    folder = tmp_path_factory.mktemp("tiny")
+    letters = {"<|endoftext|>": 0, "a": 1, "b": 2, "c": 3, "d": 4}
+    tokenizer = Tokenizer(BPE(vocab=letters, merges=[]))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|endoftext|>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=5,
+        n_positions=8,
+        n_embd=16,
+        n_layer=2,
+        n_head=2,
+        initializer_range=0.3,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    return open_model(folder)

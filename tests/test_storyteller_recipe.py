@@ -11,6 +11,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
+from tokentrace.weights import ModelError, check
+
 
 @pytest.fixture(autouse=True)
 def recipe(root, monkeypatch, tmp_path):
@@ -208,6 +210,14 @@ def test_the_exported_model_is_the_trained_one_and_can_teach(prepared, tmp_path,
     )
     ids = tokenizer("Abc defg.", return_tensors="pt").input_ids
     assert tokenizer.decode(ids[0]) == "Abc defg." and tokenizer.eos_token_id == 0
+    check(folder)
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="SHA256SUMS"):
+        check(folder)
+    export("small", folder)  # again: its lines are replaced, not doubled
+    check(folder)
+    lines = (tmp_path / "SHA256SUMS").read_text().splitlines()
+    assert len(lines) == len(set(lines)) and all(line.split()[1].startswith("exported/") for line in lines)
     run.model.eval()
     torch.testing.assert_close(model(ids).logits, run.model(ids).logits, atol=2e-2, rtol=0)  # fp16 weights
 
@@ -225,6 +235,21 @@ def test_the_exported_model_is_the_trained_one_and_can_teach(prepared, tmp_path,
     first = draft.train_step()
     train(draft)
     assert draft.history.records[-1]["held_out"] < first  # it learns the text from its teacher alone
+
+
+def test_what_is_measured_when_nothing_is_named(prepared, tmp_path, monkeypatch):
+    """Catches: a draft with other tokens held against the target, one that was exported and is forgotten."""
+    import evaluate
+
+    monkeypatch.setattr(evaluate, "PILOT", tmp_path / "nowhere")
+    exported = evaluate.cache_folder() / "models"
+    for name, tokens in (("draft-text", evaluate.MODELS / "draft"), ("draft-other", prepared), ("wide", prepared)):
+        (exported / name).mkdir(parents=True)
+        (exported / name / "config.json").write_text("{}")
+        (exported / name / "tokenizer.json").write_bytes((tokens / "tokenizer.json").read_bytes())
+    models, drafts = evaluate.usual()
+    assert models == [evaluate.MODELS / "storyteller", exported / "draft-other", exported / "wide"]
+    assert drafts == [evaluate.MODELS / "draft", exported / "draft-text"]
 
 
 def test_windows_score_every_token_once_with_enough_before_it():

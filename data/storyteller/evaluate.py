@@ -2,7 +2,8 @@
 
     python data/storyteller/evaluate.py [FOLDER ...] [--drafts FOLDER ...]
 
-Without folders: the pair in data/models. Prints Markdown tables.
+Without folders: the pair in data/models, what was exported to `models/` in the cache folder, and the pilot pair
+where it is at hand. Prints Markdown tables.
 """
 
 import argparse
@@ -11,13 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from prepare import RECIPE, corpus_folder, encode, read_books
+from prepare import RECIPE, cache_folder, corpus_folder, encode, read_books
 from samples import continuations
 from tokenizers import Tokenizer
 from transformers import GPT2LMHeadModel
 from transformers.utils import logging
 
 MODELS = RECIPE.parent / "models"
+PILOT = RECIPE.parents[2] / "shared" / "pilot-model"
 
 
 def scored_windows(ids: torch.Tensor, context: int, stride: int) -> Iterator[tuple[torch.Tensor, int]]:
@@ -104,6 +106,22 @@ def own_samples(folder: Path, draft_folders: list[Path], books: list[str], count
     return agreements
 
 
+def usual() -> tuple[list[Path], list[Path]]:
+    """Folders to measure when none are given: the target and others, and the drafts that share its tokens."""
+    target = MODELS / "storyteller"
+    tokens = vocabulary(target)
+    models, drafts = [target], [MODELS / "draft"]
+    for config in sorted([*cache_folder().glob("models/*/config.json"), *PILOT.glob("*/config.json")]):
+        small = config.parent.name.startswith(("draft", "distilled"))
+        (drafts if small and vocabulary(config.parent) == tokens else models).append(config.parent)
+    return models, drafts
+
+
+def vocabulary(folder: Path) -> dict[str, int]:
+    """Tokens of an exported model, and their numbers."""
+    return Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab()
+
+
 def name(folder: Path) -> str:
     """Last two parts of a folder's path: enough to tell models of one name apart."""
     return "/".join(folder.resolve().parts[-2:])
@@ -124,7 +142,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     models, drafts = given.models, given.drafts
     if not models:
-        models, drafts = [MODELS / "storyteller"], [MODELS / "draft"]
+        models, drafts = usual()
     books = read_books(corpus_folder(given.corpus) / "valid.txt.xz")
 
     print("| model | parameters | held-out loss (nats per token) | perplexity | bits a byte |\n|---|---|---|---|---|")

@@ -119,7 +119,9 @@ class Run:
             is_model = (Path(given.start) / "training.json").exists()
             saved = exported(Path(given.start)) if is_model else newest_checkpoint(folder.parent / given.start)
         if given.start and saved is None:
-            raise SystemExit(f"Run {given.start} has no checkpoint to start from, and is no model that export.py wrote.")
+            raise SystemExit(
+                f"Run {given.start} has no checkpoint to start from, and is no model that export.py wrote."
+            )
         self.shape = saved["shape"] if saved else {
             "layers": given.layers, "width": given.width, "heads": given.heads,
             "vocabulary": given.vocabulary, "context": given.context,
@@ -280,7 +282,11 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--name", required=True, help="run: its folder of checkpoints in the cache")
-    add("--start", metavar="RUN", help="begin a new run from another one's last checkpoint, or from an exported model's folder")
+    add(
+        "--start",
+        metavar="RUN",
+        help="begin a new run from another one's last checkpoint, or from an exported model's folder",
+    )
     for name, value in (("layers", 8), ("width", 384), ("heads", 6), ("vocabulary", 8192), ("context", 512)):
         add(f"--{name}", type=int, default=value, help=f"shape of a new model (default {value})")
     add("--optimizer", choices=["adamw", "muon"], default="muon", help="of a new run (default muon)")

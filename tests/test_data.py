@@ -1,5 +1,6 @@
 """The recorded runs are runs of the models that lie beside them."""
 
+import json
 import math
 
 import pytest
@@ -8,7 +9,8 @@ import tokentrace
 from tokentrace.models import data_folder
 from tokentrace.trace import Settings
 
-TRACES = sorted(path.stem for path in (data_folder() / "traces").glob("*.json"))
+FILES = sorted((data_folder() / "traces").glob("*.json"))
+TRACES = [path.stem for path in FILES if json.loads(path.read_text(encoding="utf-8")).get("format") == "tokentrace"]
 
 
 def test_there_are_traces():

@@ -100,7 +100,7 @@ def put(*path, value):
     ("change", "names"),
     [
         (put("format", value="other"), "format"),
-        (put("version", value=2), "version"),
+        (put("version", value=3), "version"),
         (put("seed", value="7"), "seed"),
         (put("seed", value=True), "seed"),
         (put("prompt", value=None), "prompt"),
@@ -109,6 +109,8 @@ def put(*path, value):
         (put("model", "colour", value="red"), "model"),
         (put("settings", "temperature", value=-1), "settings: temperature"),
         (put("settings", "top_p", value=True), "settings.top_p"),
+        (put("settings", "stop", value=["x", 3]), r"settings.stop\[1\]"),
+        (put("settings", "stop", value="x"), "settings.stop"),
         (put("steps", "token", value=[99]), "vocabulary: token 99"),
         (put("steps", "token", value=3), "steps.token"),
         (put("steps", "logprob", value=[]), "steps.logprob"),
@@ -152,8 +154,29 @@ def test_what_is_no_trace_is_refused_with_the_file_name(tmp_path, text):
         {"top_p": 1.01},
         {"max_new_tokens": 0},
         {"max_new_tokens": 10**6},
+        {"stop": ("",)},
+        {"stop": (1,)},
+        {"stop": 7},
+        {"stop": ["x"] * 17},
+        {"stop": "x" * 201},
     ],
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(TraceError, match=next(iter(wrong))):
         Settings(**wrong)
+
+
+def test_a_file_of_version_1_can_still_be_read():
+    """It knew neither beams nor stop strings. Catches: a default that is not what such a run was made with."""
+    data = trace([A_STEP]).to_dict() | {"version": 1}
+    data["settings"] = {name: value for name, value in data["settings"].items() if name not in ("stop", "num_beams")}
+    assert Trace.from_dict(data) == trace([A_STEP])
+    data["settings"] = 3
+    with pytest.raises(TraceError, match="version"):
+        Trace.from_dict(data)
+
+
+def test_stop_strings_are_kept():
+    assert Settings(stop="end").stop == Settings(stop=["end"]).stop == ("end",)
+    of = trace([A_STEP], settings=Settings(stop=("\n", "é")), stop="stop_string")
+    assert Trace.from_dict(json.loads(json.dumps(of.to_dict()))) == of

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-FORMAT, VERSION = "tokentrace", 1
-STRATEGIES = ("sample", "greedy")
-STOPS = ("length", "end_of_text", "context", "stopped")
+from tokentrace import plain_data
+from tokentrace.plain_data import (
+    TraceError,
+    build,
+    exactly,
+    in_range,
+    list_of,
+    mapping,
+    typed,
+    vocabulary_from_dict,
+    vocabulary_to_dict,
+)
 
-
-class TraceError(ValueError):
-    """A trace, or the settings of a run, that cannot be right; the message names the field."""
+FORMAT, VERSION = "tokentrace", 2
+STRATEGIES = ("sample", "greedy", "beam")
+STOPS = ("length", "end_of_text", "stop_string", "context", "stopped")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How tokens are picked. A `None` filter is off.
+
+    Attributes
+    ----------
+    num_beams : how many hypotheses a beam search keeps; None for every other strategy.
+    stop : texts that end the run when a token completes one of them; one text alone may be given as it is.
 
     Raises
     ------
@@ -33,14 +46,25 @@ class Settings:
     top_k: int | None = None
     top_p: float | None = None
     max_new_tokens: int = 40
+    num_beams: int | None = None
+    stop: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.strategy not in STRATEGIES:
             raise TraceError(f"strategy must be one of {', '.join(STRATEGIES)}, not {self.strategy!r}.")
-        _in_range("temperature", self.temperature, 0.05, 10.0)
-        _in_range("top_k", self.top_k, 1, 1_000_000, whole=True, optional=True)
-        _in_range("top_p", self.top_p, 0.001, 1.0, optional=True)
-        _in_range("max_new_tokens", self.max_new_tokens, 1, 1024, whole=True)
+        in_range("temperature", self.temperature, 0.05, 10.0)
+        in_range("top_k", self.top_k, 1, 1_000_000, whole=True, optional=True)
+        in_range("top_p", self.top_p, 0.001, 1.0, optional=True)
+        in_range("max_new_tokens", self.max_new_tokens, 1, 1024, whole=True)
+        in_range("num_beams", self.num_beams, 1, 64, whole=True, optional=self.strategy != "beam")
+        if self.num_beams and self.strategy != "beam":
+            raise TraceError(f"num_beams is for the strategy beam, not for {self.strategy}.")
+        if isinstance(self.stop, str | list):
+            object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
+        if not isinstance(self.stop, tuple) or not all(isinstance(text, str) and text for text in self.stop):
+            raise TraceError(f"stop must be one or several texts that are not empty, not {self.stop!r:.40}.")
+        if len(self.stop) > 16 or max(map(len, self.stop), default=0) > 200:
+            raise TraceError("stop may hold 16 texts at most, of 200 characters at most.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +163,7 @@ class Trace:
     seed : of the random numbers; the same seed gives every strategy the same ones.
     recorded : when, ISO 8601.
     prefill_ms : measured time of the prompt's forward pass, milliseconds.
-    stop : why the run ended: length, end_of_text, context or stopped (by the reader).
+    stop : why the run ended: length, end_of_text, stop_string, context or stopped (by the reader).
     branch : set if this run was forked from another.
     vocabulary : bytes of every token id that occurs; a token may be a fragment of a character.
     """
@@ -183,7 +207,7 @@ class Trace:
             "model": asdict(self.model),
             "prompt": self.prompt,
             "prompt_tokens": list(self.prompt_tokens),
-            "settings": asdict(self.settings),
+            "settings": asdict(self.settings) | {"stop": list(self.settings.stop)},
             "seed": self.seed,
             "recorded": self.recorded,
             "prefill_ms": self.prefill_ms,
@@ -196,26 +220,20 @@ class Trace:
     @classmethod
     def from_dict(cls, data: Any) -> Trace:
         """Read what `to_dict` wrote; anything else raises a TraceError that names the field."""
-        data = _mapping("trace", data)
-        if data.get("format") != FORMAT:
-            raise TraceError("format: this is not a tokentrace file.")
-        if data.get("version") != VERSION:
-            raise TraceError(f"version: this file is version {data.get('version')!r}, readable is {VERSION}.")
-        _exactly("trace", data, {"format", "version"} | {field.name for field in fields(cls)})
-        vocabulary = {}
-        for key, value in _mapping("vocabulary", data["vocabulary"]).items():
-            vocabulary[_token_id(key)] = _token_bytes(f"vocabulary.{key}", value)
+        data = _up_to_date(mapping("trace", data))
+        plain_data.header(data, FORMAT, VERSION)
+        exactly("trace", data, {"format", "version"} | {field.name for field in fields(cls)})
         trace = cls(
-            model=_build(Model, "model", data["model"]),
-            prompt=_typed("prompt", data["prompt"], str),
-            prompt_tokens=tuple(_list("prompt_tokens", data["prompt_tokens"], int)),
-            settings=_build(Settings, "settings", data["settings"]),
-            seed=_typed("seed", data["seed"], int),
-            recorded=_typed("recorded", data["recorded"], str),
-            prefill_ms=_typed("prefill_ms", data["prefill_ms"], float),
-            stop=_typed("stop", data["stop"], str),
-            branch=None if data["branch"] is None else _build(Branch, "branch", data["branch"]),
-            vocabulary=vocabulary,
+            model=build(Model, "model", data["model"]),
+            prompt=typed("prompt", data["prompt"], str),
+            prompt_tokens=tuple(list_of("prompt_tokens", data["prompt_tokens"], int)),
+            settings=build(Settings, "settings", data["settings"]),
+            seed=typed("seed", data["seed"], int),
+            recorded=typed("recorded", data["recorded"], str),
+            prefill_ms=typed("prefill_ms", data["prefill_ms"], float),
+            stop=typed("stop", data["stop"], str),
+            branch=None if data["branch"] is None else build(Branch, "branch", data["branch"]),
+            vocabulary=vocabulary_from_dict(data["vocabulary"]),
             steps=_steps_from_columns(data["steps"]),
         )
         trace._check()
@@ -223,18 +241,12 @@ class Trace:
 
     def save(self, path: str | Path) -> Path:
         """Write the trace as JSON and return the path."""
-        path = Path(path)
-        path.write_text(json.dumps(self.to_dict(), allow_nan=False, separators=(",", ":")) + "\n", encoding="utf-8")
-        return path
+        return plain_data.save(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> Trace:
         """Read a trace file; one that is not right raises a TraceError that names file and field."""
-        path = Path(path)
-        try:
-            return cls.from_dict(json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant))
-        except (ValueError, RecursionError) as error:
-            raise TraceError(f"{path.name}: {error}") from error
+        return plain_data.load(path, cls.from_dict)
 
     def _check(self):
         """What must hold between the fields."""
@@ -251,6 +263,13 @@ class Trace:
             raise TraceError("branch.at: the fork lies outside the run.")
 
 
+def _up_to_date(data: dict[str, Any]) -> dict[str, Any]:
+    """A trace of version 1, which knew neither beams nor stop strings, as one of today."""
+    if data.get("version") != 1 or not isinstance(settings := data.get("settings"), dict):
+        return data
+    return data | {"version": VERSION, "settings": {"num_beams": None, "stop": []} | settings}
+
+
 def steps_to_columns(steps: tuple[Step, ...]) -> dict[str, list]:
     """One list a field, one entry a step: small in a file, quick to read in the browser."""
     columns: dict[str, list] = {name: [getattr(step, name) for step in steps] for name in SCALARS}
@@ -260,108 +279,23 @@ def steps_to_columns(steps: tuple[Step, ...]) -> dict[str, list]:
     return columns
 
 
-def vocabulary_to_dict(vocabulary: Mapping[int, bytes]) -> dict[str, str | dict[str, str]]:
-    """Token bytes for JSON: text where they are text, else the bytes in hexadecimal."""
-    plain = {}
-    for token, piece in vocabulary.items():
-        try:
-            plain[str(token)] = piece.decode("utf-8")
-        except UnicodeDecodeError:
-            plain[str(token)] = {"bytes": piece.hex()}
-    return plain
-
-
 def _steps_from_columns(data: Any) -> tuple[Step, ...]:
-    data = _mapping("steps", data)
-    _exactly("steps", data, SCALARS.keys() | CANDIDATES.keys())
-    length = len(_typed("steps.token", data["token"], list))
+    data = mapping("steps", data)
+    exactly("steps", data, SCALARS.keys() | CANDIDATES.keys())
+    length = len(typed("steps.token", data["token"], list))
     columns = {}
     for name, kind in SCALARS.items():
-        columns[name] = _list(f"steps.{name}", data[name], kind, length, optional=name == "uniform")
-    triples = [_typed(f"steps.{name}", data[name], list) for name in CANDIDATES]
+        columns[name] = list_of(f"steps.{name}", data[name], kind, length, optional=name == "uniform")
+    triples = [typed(f"steps.{name}", data[name], list) for name in CANDIDATES]
     candidates = []
     for index in range(length):
         rows = []
         for (name, kind), column in zip(CANDIDATES.items(), triples, strict=True):
             if len(column) != length:
                 raise TraceError(f"steps.{name}: has {len(column)} entries, token has {length}.")
-            rows.append(_list(f"steps.{name}[{index}]", column[index], kind, len(rows[0]) if rows else None))
+            rows.append(list_of(f"steps.{name}[{index}]", column[index], kind, len(rows[0]) if rows else None))
         candidates.append(tuple(Candidate(*row) for row in zip(*rows, strict=True)))
     return tuple(
         Step(**{name: column[index] for name, column in columns.items()}, candidates=candidates[index])
         for index in range(length)
     )
-
-
-def _typed(name: str, value: Any, kind: type) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise TraceError(f"{name}: expected {kind.__name__}, found {value!r:.40}.")
-    if kind is float and not math.isfinite(value):
-        raise TraceError(f"{name}: {value} is not a finite number.")
-    return value
-
-
-def _list(name: str, value: Any, kind: type, length: int | None = None, optional: bool = False) -> list:
-    value = _typed(name, value, list)
-    if length is not None and len(value) != length:
-        raise TraceError(f"{name}: has {len(value)} entries, expected {length}.")
-    return [
-        None if optional and item is None else _typed(f"{name}[{index}]", item, kind)
-        for index, item in enumerate(value)
-    ]
-
-
-def _mapping(name: str, value: Any) -> dict:
-    return _typed(name, value, dict)
-
-
-def _exactly(name: str, data: dict, expected: set[str]):
-    if missing := expected - data.keys():
-        raise TraceError(f"{name}: the field {min(missing)!r} is missing.")
-    if unknown := data.keys() - expected:
-        raise TraceError(f"{name}: the field {min(unknown)!r} is unknown.")
-
-
-def _build(cls: type, name: str, data: Any) -> Any:
-    data = _mapping(name, data)
-    _exactly(name, data, {field.name for field in fields(cls)})
-    kinds = {"int": int, "float": float, "str": str}
-    values = {}
-    for field in fields(cls):
-        kind, _, optional = field.type.partition(" | ")
-        value = data[field.name]
-        values[field.name] = None if optional and value is None else _typed(f"{name}.{field.name}", value, kinds[kind])
-    try:
-        return cls(**values)
-    except TraceError as error:
-        raise TraceError(f"{name}: {error}") from error
-
-
-def _token_id(key: Any) -> int:
-    if not (isinstance(key, str) and key.isdecimal()):
-        raise TraceError(f"vocabulary: {key!r:.40} is not a token id.")
-    return int(key)
-
-
-def _token_bytes(name: str, value: Any) -> bytes:
-    if isinstance(value, str):
-        return value.encode("utf-8")
-    try:
-        return bytes.fromhex(value["bytes"])
-    except (KeyError, TypeError, ValueError):
-        raise TraceError(f"{name}: expected text, or bytes in hexadecimal.") from None
-
-
-def _in_range(name: str, value: Any, low: float, high: float, whole: bool = False, optional: bool = False):
-    if optional and value is None:
-        return
-    kind = int if whole else (int, float)
-    if not isinstance(value, kind) or isinstance(value, bool) or not low <= value <= high:
-        number = "a whole number" if whole else "a number"
-        raise TraceError(f"{name} must be {number} from {low} to {high}, not {value!r:.40}.")
-
-
-def _no_constant(name: str):
-    raise TraceError(f"{name} is not a number that a trace may hold.")

@@ -4,16 +4,15 @@ import dataclasses
 import itertools
 import json
 import math
+import random
 
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, pre_tokenizers
-from tokenizers.models import BPE
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast, StopStringCriteria
 
 from tokentrace import models
-from tokentrace.generation_loop import PromptError, branch, generate, pick, stream
+from tokentrace.generation_loop import PromptError, Recording, branch, completes, generate, pick, stream
 from tokentrace.models import open_model
 from tokentrace.trace import Settings, Trace, TraceError
 
@@ -28,30 +27,6 @@ def model():
 @pytest.fixture(scope="module")
 def reference():
     return GPT2LMHeadModel.from_pretrained(models.find("storyteller"), dtype=torch.float32).eval()
-
-
-@pytest.fixture(scope="module")
-def tiny_model(tmp_path_factory):
-    """Five tokens and eight positions: small enough to enumerate what it may write."""
-    folder = tmp_path_factory.mktemp("tiny")
-    letters = {"<|endoftext|>": 0, "a": 1, "b": 2, "c": 3, "d": 4}
-    tokenizer = Tokenizer(BPE(vocab=letters, merges=[]))
-    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|endoftext|>"])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    torch.manual_seed(0)
-    config = GPT2Config(
-        vocab_size=5,
-        n_positions=8,
-        n_embd=16,
-        n_layer=2,
-        n_head=2,
-        initializer_range=0.3,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-    GPT2LMHeadModel(config).save_pretrained(folder)
-    return open_model(folder)
 
 
 def timeless(trace):
@@ -233,3 +208,72 @@ def test_a_trace_stays_small(model, tmp_path):
 def test_pick_is_greedy_with_the_lower_id_on_a_tie():
     choice = pick(torch.tensor([1.0, 3.0, 3.0]), Settings("greedy"), 0.9)
     assert (choice.token, choice.uniform, choice.low) == (1, None, 0.0)
+
+
+@pytest.fixture(scope="module")
+def their_tokenizer():
+    return PreTrainedTokenizerFast(tokenizer_file=str(models.find("storyteller") / "tokenizer.json"))
+
+
+def test_stop_strings_as_in_transformers(model, reference, their_tokenizer):
+    """Pieces of what greedy writes, cut without regard to tokens: both stop after the same token.
+
+    Catches: a match that must begin or end with a token, one that looks at new tokens only, stopping a token late.
+    """
+    free = generate(model, PROMPT, strategy="greedy", max_new_tokens=30)
+    text, chance = free.text, random.Random(3)
+    lengths = set()
+    for _ in range(8):
+        start = chance.randrange(len(text) - 12)
+        stop = (text[start : start + chance.randint(1, 11)], "never said")
+        trace = generate(model, PROMPT, strategy="greedy", max_new_tokens=30, stop=stop)
+        ids = torch.tensor([trace.prompt_tokens])
+        with torch.no_grad():
+            out = reference.generate(
+                ids, max_new_tokens=30, do_sample=False, pad_token_id=0, stop_strings=stop, tokenizer=their_tokenizer
+            )
+        assert list(trace.tokens) == out[0, ids.shape[1] :].tolist(), stop
+        assert trace.stop == "stop_string" and stop[0] in PROMPT + trace.text
+        lengths.add(len(trace.steps))
+    assert len(lengths) > 1
+
+
+def test_stop_strings_over_random_tokens_as_in_transformers(model, their_tokenizer):
+    """Also where characters are spread over tokens. Catches: comparing decoded text, which has � for a fragment."""
+    tokenizer, chance = model.tokenizer, random.Random(1)
+    said = "Él salió … “no”, said the café owner: that is all, the end of the day"
+    ids, found = tokenizer.encode(said), 0
+    for _ in range(5):
+        start = chance.randrange(len(said) - 3)
+        stop = (said[start : start + chance.randint(1, 5)],)
+        criteria = StopStringCriteria(their_tokenizer, list(stop))
+        for end in range(1, len(ids) + 1):
+            pieces = [tokenizer.token_bytes(token) for token in ids[:end]]
+            ours = completes(b"".join(pieces), len(pieces[-1]), stop)
+            assert ours == bool(criteria(torch.tensor([ids[:end]]), None)), (stop, pieces)
+            found += ours
+    assert found >= 5
+
+
+def test_a_stop_string_may_begin_in_the_prompt(tiny_model):
+    seeds = (generate(tiny_model, "ab", seed=seed, max_new_tokens=5, stop="bc") for seed in range(60))
+    trace = next(trace for trace in seeds if trace.text.startswith("c"))
+    assert trace.stop == "stop_string" and trace.text == "c"
+
+
+def test_a_beam_search_is_not_written_token_by_token(model):
+    with pytest.raises(TraceError, match="view of its own"):
+        Recording(model, PROMPT, Settings("beam", num_beams=2))
+    trace = generate(model, PROMPT, strategy="beam", num_beams=2, max_new_tokens=4)
+    with pytest.raises(TraceError, match="view of its own"):
+        branch(model, trace, 1, 5)
+
+
+def test_past_the_window_there_is_no_place_to_read_at(tiny_model):
+    """What happens at position n_ctx: a sentence here, an IndexError of the position table in transformers."""
+    n_ctx = tiny_model.config.n_ctx
+    with pytest.raises(ValueError, match=f"{n_ctx + 1} tokens are more than .* can read at once"):
+        tiny_model.forward([[1] * (n_ctx + 1)])
+    reference = GPT2LMHeadModel.from_pretrained(tiny_model.folder, dtype=torch.float32).eval()
+    with torch.no_grad(), pytest.raises(IndexError):
+        reference(torch.tensor([[1] * (n_ctx + 1)]))

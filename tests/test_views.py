@@ -205,7 +205,7 @@ def my_loop(model, prompt, seed, n):
     ("loop", "agree", "words"),
     [
         (my_loop, 40, "All 40 tokens are the same"),
-        (lambda *a: my_loop(*a)[9:], 40, "All 40 tokens are the same"),
+        (lambda m, p, s, n: my_loop(m, p, s, n)[len(m.tokenizer.encode(p)) :], 40, "All 40 tokens are the same"),
         (lambda m, p, s, n: my_loop(m, p, s + 1, n), None, "they part at token"),
         (lambda m, p, s, n: my_loop(m, p, s, n - 3), 37, "the first 37 agree"),
     ],

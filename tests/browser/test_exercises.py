@@ -22,7 +22,7 @@ def test_a_wrong_answer_gets_its_reason_and_the_score_counts(open_notebook, host
 
     card = page.locator(".tt-score")
     card.scroll_into_view_if_needed()
-    expect(card).to_contain_text("1 of 9")
+    expect(card).to_contain_text("1 of 12")
     card.get_by_label("your name").fill("Ann")
     save = card.get_by_role("button", name="Save for the teacher")
     if host == "voila":

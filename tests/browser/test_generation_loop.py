@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 import tokentrace
+from tokentrace.repetition import measures
 
 NOTEBOOK = "02_generation_loop.ipynb"
 WRITTEN = ".tt-chip:not([data-given]):not([data-unwritten])"
@@ -222,11 +223,24 @@ def test_strategies_move_together_and_are_written_anew(page, host, screenshot):
     page.keyboard.press("Home")
     needles = view.locator(".tt-needle:visible")
     places = {needles.nth(i).evaluate("each => each.style.getPropertyValue('--u')") for i in range(needles.count())}
-    assert needles.count() == 3 and len(places) == 1, "the same number for all lanes that draw"
+    assert needles.count() == 4 and len(places) == 1, "the same number for all lanes that draw"
+    expect(view.locator(".tt-lane").last).to_contain_text("no draw: the search took the whole text")
     view.get_by_role("button", name="Play").click()
     expect(steps).to_have_attribute("aria-valuenow", "3", timeout=10_000)
     view.get_by_role("button", name="Pause").click()
     page.keyboard.press("End")
+
+    toggle = view.get_by_role("button", name="Every step as a table")
+    toggle.click()
+    rows = view.get_by_role("region", name="The lanes step by step").locator("tbody tr")
+    assert rows.count() == 40
+    beam = tokentrace.recorded("generation_loop_beam")
+    assert beam.token_text(beam.tokens[0]).strip() in rows.first.inner_text() and "no draw" in rows.first.inner_text()
+    toggle.click()
+    assert not rows.first.is_visible()
+    counted = view.locator("table").first.locator("tbody tr")
+    found = measures(beam.tokens)
+    assert f"{found.distinct_2:.2f}" in counted.last.inner_text() and str(found.longest) in counted.last.inner_text()
 
     before = view.locator(".tt-lane").nth(3).inner_text()
     view.get_by_label("Seed of the random numbers").fill("8")
@@ -236,6 +250,7 @@ def test_strategies_move_together_and_are_written_anew(page, host, screenshot):
     assert view.locator(".tt-lane").nth(3).inner_text() != before
     wanted = tokentrace.recorded("generation_loop_greedy")
     assert shown(wanted.text) in text_of(view.locator(".tt-lane").nth(0)), "greedy draws nothing, so it stays"
+    assert shown(beam.text) in text_of(view.locator(".tt-lane").nth(5)), "nor does the beam"
     screenshot(page, f"strategies-{host}")
     view.get_by_label("Prompt").fill("")
     view.get_by_role("button", name="Write all lanes").click()

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,10 @@ from torch import Tensor
 
 from tokentrace.lm import GPT2
 from tokentrace.sampling import draw, filter_logits
-from tokentrace.trace import Branch, Candidate, Model, Settings, Step, Trace
+from tokentrace.trace import Branch, Candidate, Model, Settings, Step, Trace, TraceError
+
+if TYPE_CHECKING:
+    from tokentrace.beam_search import BeamRecording
 
 N_CANDIDATES = 10
 
@@ -43,9 +46,14 @@ def generate(model: GPT2, prompt: str, *, seed: int = 0, **settings) -> Trace:
     return recording.trace
 
 
-def stream(model: GPT2, prompt: str, *, seed: int = 0, **settings) -> Recording:
+def stream(model: GPT2, prompt: str, *, seed: int = 0, **settings) -> Recording | BeamRecording:
     """Like `generate`, but yields each step as it happens; `.trace` is the run so far."""
-    return Recording(model, prompt, Settings(**settings), seed)
+    chosen = Settings(**settings)
+    if chosen.strategy == "beam":
+        from tokentrace.beam_search import BeamRecording
+
+        return BeamRecording(model, prompt, chosen, seed)
+    return Recording(model, prompt, chosen, seed)
 
 
 def branch(model: GPT2, trace: Trace, at: int, token: int) -> Recording:
@@ -76,6 +84,8 @@ class Recording:
         steps: tuple[Step, ...] = (),
         fork: Branch | None = None,
     ):
+        if settings.strategy == "beam":
+            raise TraceError("A beam search does not write token by token: it has a view of its own.")
         self.model, self.prompt, self.settings, self.seed, self.fork = model, prompt, settings, seed, fork
         self.prompt_tokens = prompt_tokens(model, prompt)
         self.steps = list(steps)
@@ -91,6 +101,7 @@ class Recording:
         numbers.random(len(self.steps))
         cache = model.new_cache(capacity=min(model.config.n_ctx, len(self.prompt_tokens) + limit))
         forced = self.fork.token if self.fork else None
+        text = b"".join(map(model.tokenizer.token_bytes, tokens))
 
         start = perf_counter()
         logits = model.forward(torch.tensor([tokens]), cache, last_only=True)[0, -1]
@@ -99,8 +110,12 @@ class Recording:
             choice = pick(logits, self.settings, float(numbers.random()), forced)
             step, forced = record(logits, choice, start), None
             self.steps.append(step)
+            piece = model.tokenizer.token_bytes(step.token)
+            text += piece
             if step.token == model.tokenizer.end_of_text:
                 self.stop = "end_of_text"
+            elif completes(text, len(piece), self.settings.stop):
+                self.stop = "stop_string"
             elif len(self.steps) >= limit:
                 self.stop = "length"
             elif cache.length >= model.config.n_ctx:
@@ -146,6 +161,16 @@ def prompt_tokens(model: GPT2, prompt: str) -> list[int]:
             f"The prompt is {len(tokens)} tokens long, and {model.name} reads at most {model.config.n_ctx}: shorten it."
         )
     return tokens
+
+
+def completes(text: bytes, new: int, stop: tuple[str, ...]) -> bool:
+    """Whether the last `new` bytes of a text complete one of the stop strings.
+
+    A stop string may begin in any earlier token, even in the prompt, and the last token may go on after it:
+    bytes are compared, and token boundaries play no part. So a character that is spread over several tokens
+    is found as well. The same rule as `stop_strings` of transformers.
+    """
+    return any(each in text[-(new + len(each) - 1) :] for each in (one.encode() for one in stop) if new)
 
 
 class Pick(NamedTuple):

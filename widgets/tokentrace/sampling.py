@@ -18,12 +18,19 @@ def filter_logits(
     logits : [vocab]
     top_k : keep the k largest, and what ties with the last of them (Fan et al. 2018).
     top_p : keep the smallest set, most probable first, whose mass reaches p
-        (the nucleus of Holtzman et al. 2020); never fewer than one token.
+        (the nucleus of Holtzman et al. 2020); never fewer than one token. Of tokens that tie at its edge
+        the lower ids are kept. The paper leaves that open, and transformers keeps as many of them,
+        but whichever its sort puts last.
 
     Returns
     -------
     Tensor
         [vocab]; its softmax is the distribution to draw from.
+
+    Raises
+    ------
+    ValueError
+        If the logits have no softmax to take a share of (NaN or +inf among them).
     """
     logits = logits / temperature
     if top_k is not None and top_k < len(logits):
@@ -32,6 +39,8 @@ def filter_logits(
     if top_p is not None and top_p < 1:
         order, mass = most_probable(logits.softmax(-1), top_p)
         before = mass.cumsum(-1) - mass
+        if before[-1] != before[-1]:
+            raise ValueError("A logit is +inf or not a number, so there are no probabilities to take a share of.")
         nucleus = order[before < top_p]
         logits = torch.full_like(logits, -math.inf).index_copy(0, nucleus, logits[nucleus])
     return logits

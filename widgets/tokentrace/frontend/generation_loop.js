@@ -9,12 +9,21 @@ import { playClock } from "./shared/clock.js";
 import { keyAction } from "./shared/keys.js";
 import { ownKeys } from "./shared/own_keys.js";
 import { kernelLine, NO_ANSWER } from "./shared/kernel.js";
+import { sayDistinct, sayLoop } from "./shared/repetition.js";
 
 const PER_SECOND = 2;
 
-/** How often a text said something new: distinct tokens among those up to `step`. @param {Run} run @param {number} step */
-export function distinct(run, step) {
-  return new Set(run.columns.token.slice(0, step + 1)).size;
+/** How a lane picks, in a line. @param {any} settings */
+export function sayLane(settings) {
+  if (settings.strategy === "beam") return `beam search, ${settings.num_beams} beams: no draw`;
+  return describeSettings(settings);
+}
+
+/** How many tokens the filters left, as a median over the steps so far. @param {Run} run @param {number} step */
+export function medianKept(run, step) {
+  if (run.settings.strategy === "beam" || step < 0) return null;
+  const kept = run.columns.kept.slice(0, step + 1).sort((a, b) => a - b);
+  return kept[kept.length >> 1];
 }
 
 /** @param {string} name @param {(step: number) => void} seek */
@@ -34,11 +43,14 @@ function laneView(name, seek) {
     /** @param {Run} run @param {number} at step of all lanes; a lane that has ended stays at its end */
     show(run, at) {
       const step = Math.min(at, run.length - 1);
-      put(how, describeSettings(run.settings));
+      const beam = run.settings.strategy === "beam";
+      put(how, sayLane(run.settings));
       text.show(run, step);
       const now = step >= 0 ? run.step(step) : null;
-      draw.show(now);
-      put(fact, now ? `kept ${count(now.kept)} of ${count(run.vocabSize)} · picked with ${percent(now.filtered)}` : "");
+      draw.node.hidden = beam;
+      if (!beam) draw.show(now);
+      if (beam) put(fact, now ? "no draw: the search took the whole text, beam by beam, and shares no random number" : "");
+      else put(fact, now ? `kept ${count(now.kept)} of ${count(run.vocabSize)} · picked with ${percent(now.filtered)}` : "");
     },
   };
 }
@@ -103,6 +115,9 @@ function renderStrategies({ model, el }) {
   const numbers = numbersView((at) => go(at));
   const lanesNode = h("div.tt-lanes");
   const table = h("table.tt-table");
+  const twinToggle = h("button.tt-toggle", { "aria-pressed": "false", click: flip }, "Every step as a table");
+  const twin = h("table.tt-table");
+  const twinBox = h("div.tt-scroll.tt-lanes-twin", { hidden: true, tabindex: 0, role: "region", "aria-label": "The lanes step by step" }, twin);
   const live = h("p.tt-sr", { "aria-live": "polite" });
   const root = h(
     "div.tt-root.tt-strategies",
@@ -122,6 +137,8 @@ function renderStrategies({ model, el }) {
       ),
       lanesNode,
       h("div.tt-scroll", {}, table),
+      h("div", {}, twinToggle),
+      twinBox,
       live,
     ),
   );
@@ -208,17 +225,49 @@ function renderStrategies({ model, el }) {
     drawTable();
   }
 
+  function flip() {
+    twinBox.hidden = !twinBox.hidden;
+    attr(twinToggle, "aria-pressed", String(!twinBox.hidden));
+    drawTwin();
+  }
+
+  /** Each step of each lane: the token, and how many it was picked among. */
+  function drawTwin() {
+    if (twinBox.hidden) return;
+    const rows = Array.from({ length: length() }, (_, i) => {
+      const cells = runs.flatMap((run) => {
+        if (i >= run.length) return [h("td", {}, "ended"), h("td.tt-num", {}, "")];
+        const { piece, kept, uniform } = run.step(i);
+        return [h("td.tt-words", {}, (piece.space ? "·" : "") + piece.shown), h("td.tt-num", {}, uniform === null ? "no draw" : count(kept))];
+      });
+      const u = runs.map((run) => run.columns.uniform[i]).find((each) => each != null);
+      return h("tr", { "aria-current": i === step ? "step" : null }, h("td.tt-num", {}, `${i + 1}`), h("td.tt-num", {}, u == null ? "" : fixed(u, 3)), ...cells);
+    });
+    const heads = model.get("names").flatMap((/** @type {string} */ name) => [h("th", { scope: "col" }, name), h("th.tt-num", { scope: "col" }, "kept")]);
+    twin.replaceChildren(
+      h("thead", {}, h("tr", {}, h("th.tt-num", { scope: "col" }, "#"), h("th.tt-num", { scope: "col" }, "u"), ...heads)),
+      h("tbody", {}, ...rows),
+    );
+  }
+
   function drawTable() {
+    drawTwin();
     const names = model.get("names");
+    // While a run is written, the counts of the one before would be another text's.
+    const counted = coming ? [] : model.get("repetition");
     const rows = runs.map((run, i) => {
       const at = Math.min(step, run.length - 1);
       const sum = run.logprob(at);
-      const cells = [`${at + 1}`, fixed(sum, 1), fixed(sum / (at + 1), 2), `${distinct(run, at)}`];
-      return h("tr", {}, h("th", { scope: "row" }, names[i]), ...cells.map((cell) => h("td.tt-num", {}, cell)));
+      const kept = medianKept(run, at);
+      const so_far = [`${at + 1}`, fixed(sum, 1), at < 0 ? "—" : fixed(sum / (at + 1), 2), kept === null ? "—" : count(kept)];
+      const found = counted[i];
+      const whole = found ? [sayDistinct(found.distinct_1), sayDistinct(found.distinct_2), sayDistinct(found.distinct_3), `${found.longest}`, sayLoop(found)] : Array(5).fill("…");
+      return h("tr", {}, h("th", { scope: "row" }, names[i]), ...[...so_far, ...whole].map((cell) => h("td.tt-num", {}, cell)));
     });
-    const head = ["tokens so far", "log-probability of the text, nats", "a token, nats", "different tokens"];
+    const groups = h("tr", {}, h("th"), h("th.tt-lanes-group", { colspan: 4, scope: "colgroup" }, "up to this step"), h("th.tt-lanes-group", { colspan: 5, scope: "colgroup" }, "of the whole text"));
+    const head = ["tokens", "log-probability, nats", "a token, nats", "kept, median", "distinct-1", "distinct-2", "distinct-3", "longest said twice, tokens", "loop at the end"];
     table.replaceChildren(
-      h("thead", {}, h("tr", {}, h("th", {}, "strategy"), ...head.map((each) => h("th.tt-num", { scope: "col" }, each)))),
+      h("thead", {}, groups, h("tr", {}, h("th", { scope: "col" }, "strategy"), ...head.map((each) => h("th.tt-num", { scope: "col" }, each)))),
       h("tbody", {}, ...rows),
     );
   }
@@ -274,7 +323,7 @@ function renderStrategies({ model, el }) {
     drawStatus();
   };
   /** @type {[string, () => void][]} */
-  const heard = [["change:runs", drawRuns], ["change:status", onStatus], ["change:error", drawStatus], ["change:mode", drawStatus], ["change:prompt", form_], ["change:seed", form_]];
+  const heard = [["change:runs", drawRuns], ["change:repetition", drawTable], ["change:status", onStatus], ["change:error", drawStatus], ["change:mode", drawStatus], ["change:prompt", form_], ["change:seed", form_]];
   for (const [name, act] of heard) model.on(name, act);
   model.on("msg:custom", onMessage);
   prompt.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {

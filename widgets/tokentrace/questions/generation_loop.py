@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from tokentrace.beams import Beams
 from tokentrace.exercises import Choice, Number, Question, Text
 from tokentrace.student import pick
 from tokentrace.trace import Step, Trace
 
 
-def questions(trace: Trace, lanes: Mapping[str, Trace]) -> dict[str, Question]:
-    """Return the chapter's questions about a sampled run and about the same prompt under several strategies."""
+def questions(trace: Trace, lanes: Mapping[str, Trace], beams: Beams) -> dict[str, Question]:
+    """Return the chapter's questions about a sampled run, the lanes beside it, and a beam search."""
     made = (
         passes(trace),
         best_guess(trace),
@@ -21,6 +22,9 @@ def questions(trace: Trace, lanes: Mapping[str, Trace]) -> dict[str, Question]:
         power(trace),
         same_number(lanes),
         loop(lanes["greedy"]),
+        lead(beams),
+        normalised(beams),
+        stop_string(trace),
         window(trace),
     )
     return {question.name: question for question in made}
@@ -192,6 +196,83 @@ def loop(greedy: Trace) -> Question:
     )
 
 
+def lead(beams: Beams) -> Question:
+    """From a difference of log-probabilities to a ratio of probabilities."""
+    best, (_, greedy) = beams.ranking()[0].logprob, beams.greedy[-1]
+    gap = best - greedy
+    times = math.exp(gap)
+    return Number(
+        "lead",
+        f"Greedy's text has a log-probability of −{-greedy:.2f} nats, the beam's best text −{-best:.2f} nats. "
+        "How many times as probable is the beam's?",
+        lambda: times,
+        low=0,
+        high=math.ceil(2 * times) + 4,
+        step=0.1,
+        unit="times",
+        tolerance=max(0.15, 0.08 * times),
+        why={
+            gap: "That is the difference in nats. A difference of logarithms is a ratio: raise e to it.",
+            2**gap: "You raised 2 to the difference; nats belong to e.",
+            10**gap: "You raised 10 to the difference; nats belong to e.",
+            greedy / best: "A ratio of log-probabilities is not a ratio of probabilities.",
+            best / greedy: "A ratio of log-probabilities is not a ratio of probabilities.",
+        },
+        because=f"e to the power {gap:.2f}: what is added in logarithms is multiplied in probabilities.",
+    )
+
+
+def normalised(beams: Beams) -> Question:
+    """Divide by the length."""
+    best, size = beams.ranking()[0], len(beams.ranking()[0].tokens)
+    score = best.logprob / size
+    return Number(
+        "normalised",
+        f"The best text of this search has {size} tokens and a log-probability of −{-best.logprob:.2f} nats. "
+        "What is its score with the length penalty α = 1?",
+        lambda: score,
+        low=-4,
+        high=0,
+        step=0.01,
+        unit="nats a token",
+        tolerance=0.03,
+        why={
+            best.logprob: "That is its score with α = 0: no correction for the length.",
+            best.logprob / math.sqrt(size): "That would be α = 0.5: divided by the root of the length.",
+            -score: "The size is right. Log-probabilities are negative, and so is their mean.",
+        },
+        too_low="Divide by the number of tokens.",
+        too_high="Divide by the number of tokens, once.",
+        because=f"−{-best.logprob:.2f} / {size}: the mean log-probability of a token.",
+    )
+
+
+def stop_string(trace: Trace) -> Question:
+    """A stop string need not keep to tokens."""
+    good = [i for i in range(len(trace.tokens) - 1) if _crosses(trace, i)]
+    at = pick("stop_string", good)
+    stop = _crosses(trace, at)
+    return Number(
+        "stop_string",
+        f"Suppose this run had the stop string `{stop}`. It stands across a border of two tokens of the text. "
+        f"After how many of its {len(trace.steps)} tokens would the run have ended?",
+        lambda: at + 2,
+        low=1,
+        high=len(trace.steps),
+        step=1,
+        unit="tokens",
+        tolerance=0,
+        why={
+            at + 1: "There the stop string has only begun. Its last letter is in the next token.",
+            len(trace.steps): "No token is the stop string, but the text is searched, not the tokens.",
+            at + 3: "One earlier: the run ends as soon as the stop string is complete, even within a token.",
+        },
+        too_low="Find it in the text under the player; the token that completes it counts.",
+        too_high="Find it in the text under the player; the token that completes it counts.",
+        because=f"Token {at + 2} completes it. The loop looks at the text after every token, and borders play no part.",
+    )
+
+
 def window(trace: Trace) -> Question:
     """Why a model cannot write for as long as we like."""
     size, prompt = trace.model.n_ctx, len(trace.prompt_tokens)
@@ -228,3 +309,18 @@ def _is_word(trace: Trace, step: Step) -> bool:
 def _distinct_words(trace: Trace, step: Step) -> bool:
     words = {_word(trace, candidate.token) for candidate in step.candidates[:4]}
     return len(words) == 4 and "" not in words
+
+
+def _crosses(trace: Trace, at: int) -> str:
+    """The end of one token and the beginning of the next, if that is plain and nowhere earlier; else nothing."""
+    one, two = (trace.token_text(token) for token in trace.tokens[at : at + 2])
+    text = trace.prompt + b"".join(trace.vocabulary[token] for token in trace.tokens[: at + 2]).decode(
+        "utf-8", "replace"
+    )
+    found = one[-2:] + two[:3]
+    plain = all(each.isalpha() or each == " " for each in found)
+    return (
+        found
+        if plain and found == found.strip() and len(found) > 3 and text.find(found) >= len(text) - len(two) - 2
+        else ""
+    )

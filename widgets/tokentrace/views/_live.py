@@ -109,7 +109,7 @@ class LiveView(View):
                 self.status = {"state": "running", "request": request, "done": done, "total": total, "rate": rate}
         for lane in lanes:
             lane.flush()
-        if not all(recording.steps for recording in recordings):
+        if not all(recording.steps or recording.trace.steps for recording in recordings):
             raise TraceError("Stopped before the first token.")
 
 

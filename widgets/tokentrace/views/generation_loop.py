@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import traitlets
 
-from tokentrace.trace import Settings, Trace
+from tokentrace.repetition import measures
+from tokentrace.trace import Trace
 from tokentrace.views._assets import css, esm
 from tokentrace.views._live import LiveView, checked
 
@@ -28,10 +29,11 @@ class Strategies(LiveView):
     _css = css("generation_loop.css")
     from_browser: ClassVar[frozenset[str]] = frozenset({"step"})
 
-    title = traitlets.Unicode("Four ways to pick, the same random numbers", help="heading").tag(sync=True)
+    title = traitlets.Unicode("The same random numbers for every way to pick", help="heading").tag(sync=True)
     names = traitlets.List(help="name of each lane").tag(sync=True)
     settings = traitlets.List(help="for each lane how its tokens are picked").tag(sync=True)
     runs = traitlets.List(help="for each lane its trace as plain data").tag(sync=True)
+    repetition = traitlets.List(help="for each lane how much its text repeats itself").tag(sync=True)
     mode = traitlets.Enum(["recorded", "live"], "recorded", help="where the runs come from").tag(sync=True)
     step = traitlets.Int(0, help="which step all lanes show").tag(sync=True)
 
@@ -57,10 +59,10 @@ class Strategies(LiveView):
         """Write all lanes anew for the prompt and the seed that the browser sent."""
 
         def begin(model: GPT2) -> list:
-            from tokentrace.generation_loop import Recording
+            from tokentrace.generation_loop import stream
 
             prompt, seed = checked(message)
-            recordings = [Recording(model, prompt, Settings(**each), seed) for each in self.settings]
+            recordings = [stream(model, prompt, seed=seed, **each) for each in self.settings]
             self.prompt, self.seed = prompt, seed
             return recordings
 
@@ -69,5 +71,6 @@ class Strategies(LiveView):
     def _show(self, traces: list[Trace], mode: str):
         self._traces = traces
         with self.hold_sync():
+            self.repetition = [measures(trace.tokens).to_dict() for trace in traces]
             self.runs, self.mode = [trace.to_dict() for trace in traces], mode
             self.step = max(len(trace.steps) for trace in traces) - 1

@@ -7,15 +7,17 @@ import { readPiece } from "./format.js";
  * @typedef {import("./format.js").Piece} Piece
  *
  * @typedef {object} Settings
- * @property {"sample" | "greedy"} strategy
+ * @property {"sample" | "greedy" | "beam"} strategy
  * @property {number} temperature
  * @property {number | null} top_k
  * @property {number | null} top_p
  * @property {number} max_new_tokens
+ * @property {number | null} num_beams of a beam search
+ * @property {string[]} stop texts that end the run
  *
  * @typedef {Record<string, any[]>} Columns one list a field, one entry a step
  *
- * @typedef {object} TraceData a trace as plain data, schema 1
+ * @typedef {object} TraceData a trace as plain data, version 2
  * @property {{name: string, vocab_size: number, n_parameters: number}} model
  * @property {string} prompt
  * @property {number[]} prompt_tokens

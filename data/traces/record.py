@@ -6,6 +6,10 @@ Run it again whenever the embedded model changes; the seeds are fixed, the texts
 import sys
 from pathlib import Path
 
+from chain_rule import record_scores
+from generation_loop import record_chapter
+from regression import record_regression
+
 import tokentrace
 
 PROMPT = "The lighthouse keeper opened the door and"
@@ -15,17 +19,21 @@ STRATEGIES = {
     "temperature": {"temperature": 0.7},
     "top_k": {"top_k": 20},
     "top_p": {"top_p": 0.9},
+    "beam": {"strategy": "beam", "num_beams": 4},
 }
 
 
 def record(folder: Path):
     """Write every trace of the lessons into `folder`."""
     model = tokentrace.load("storyteller")
+    record_scores(model, folder)
+    record_regression(model, folder)
     chapter = {"generation_loop": {"temperature": 0.8, "top_k": 40, "top_p": 0.9}}
     chapter |= {f"generation_loop_{name}": settings for name, settings in STRATEGIES.items()}
     for name, settings in chapter.items():
         trace = tokentrace.generate(model, PROMPT, seed=SEED, max_new_tokens=40, **settings)
         print(f"{trace.save(folder / f'{name}.json').name}: {trace.text!r}")
+    record_chapter(model, folder, SEED)
 
 
 if __name__ == "__main__":

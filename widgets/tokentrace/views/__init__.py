@@ -1,10 +1,35 @@
 """What is drawn: each view shows a trace; only these modules know Jupyter."""
 
+from tokentrace.views.autoregression import Regressors, SelfRegression
+from tokentrace.views.beam_search import BeamSearch
+from tokentrace.views.causal_mask import CausalMask, OnePass
+from tokentrace.views.chain_rule import AllSentences, WordTree
 from tokentrace.views.claims import Claims
 from tokentrace.views.compare import Compare
 from tokentrace.views.exercise import Exercise, Scorecard
 from tokentrace.views.figures import Explore, Still
 from tokentrace.views.generation_loop import Strategies
+from tokentrace.views.measurement import Measurement
 from tokentrace.views.player import Player
+from tokentrace.views.sentence import ChangedWord, Sentence
 
-__all__ = ["Claims", "Compare", "Exercise", "Explore", "Player", "Scorecard", "Still", "Strategies"]
+__all__ = [
+    "AllSentences",
+    "BeamSearch",
+    "CausalMask",
+    "ChangedWord",
+    "Claims",
+    "Compare",
+    "Exercise",
+    "Explore",
+    "Measurement",
+    "OnePass",
+    "Player",
+    "Regressors",
+    "Scorecard",
+    "SelfRegression",
+    "Sentence",
+    "Still",
+    "Strategies",
+    "WordTree",
+]

@@ -185,33 +185,77 @@ def host(request) -> str:
     return request.param
 
 
-@pytest.fixture
-def new_page(browser) -> Iterator[Callable[..., Page]]:
-    """`new_page(host, **options)`: a guarded page in a context of its own.
+class Pages:
+    """Guarded pages, each in a context of its own; when they are closed, their guards have the word."""
 
-    Options are those of Playwright's `new_context` (color_scheme, reduced_motion, ...); `width` and `height` set
-    the window.
-    """
-    opened: list[tuple[Page, BrowserContext, Guard]] = []
+    def __init__(self, browser: Browser):
+        self.browser = browser
+        self.opened: list[tuple[Page, BrowserContext, Guard]] = []
 
-    def make(host: str, *, width: int = 1280, height: int = 900, **options) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+    def new(self, host: str, *, width: int = 1280, height: int = 900, **options) -> Page:
+        """Options are those of Playwright's `new_context`; `width` and `height` set the window."""
+        context = self.browser.new_context(viewport={"width": width, "height": height}, **options)
         context.route(AWAY, lambda route: route.abort())
         page, guard = context.new_page(), Guard(host)
         page.set_default_timeout(30_000)
         guard.watch(page)
-        opened.append((page, context, guard))
+        self.opened.append((page, context, guard))
         return page
 
-    yield make
-    for page, context, guard in opened:
-        if not page.is_closed():
-            _leave(page, guard)
-        context.close()
-    away = [url for *_, guard in opened for url in guard.away]
-    errors = [error for *_, guard in opened for error in guard.errors]
-    assert not away, f"requests left this machine: {away}"
-    assert not errors, f"errors in the page: {errors}"
+    def close(self):
+        for page, context, guard in self.opened:
+            if not page.is_closed():
+                _leave(page, guard)
+            context.close()
+        away = [url for *_, guard in self.opened for url in guard.away]
+        errors = [error for *_, guard in self.opened for error in guard.errors]
+        assert not away, f"requests left this machine: {away}"
+        assert not errors, f"errors in the page: {errors}"
+
+
+@pytest.fixture
+def pages(browser) -> Iterator[Pages]:
+    pages = Pages(browser)
+    yield pages
+    pages.close()
+
+
+@pytest.fixture
+def new_page(pages) -> Callable[..., Page]:
+    """`new_page(host, **options)`: a guarded page; options (color_scheme, reduced_motion, ...) as in `Pages.new`."""
+    return pages.new
+
+
+@pytest.fixture
+def open_notebook(request, pages, lessons) -> Callable[..., Page]:
+    """`open_notebook(host, name, **options)`: a page whose cells have run and whose widgets are drawn.
+
+    Options are those of `new_page`. Cells that fail to run show in the page, and in JupyterLab fail the test.
+    """
+
+    def open_it(host: str, name: str, **options) -> Page:
+        return _open(pages.new(host, **options), host, request.getfixturevalue(f"{host}_server"), lessons, name)
+
+    return open_it
+
+
+@pytest.fixture(scope="module")
+def shared_notebook(request, browser, lessons) -> Iterator[Callable[..., Page]]:
+    """`shared_notebook(host, name)`: the same page for all tests of a module, for tests of views of their own.
+
+    To open a lesson takes longer than most tests of it.
+    """
+    pages, kept = Pages(browser), {}
+
+    def share(host: str, name: str) -> Page:
+        if host not in kept:
+            server = request.getfixturevalue(f"{host}_server")
+            kept[host] = _open(pages.new(host), host, server, lessons, name)
+        kept[host].bring_to_front()
+        return kept[host]
+
+    yield share
+    pages.close()
 
 
 def _leave(page: Page, guard: Guard):
@@ -223,41 +267,30 @@ def _leave(page: Page, guard: Guard):
     page.wait_for_timeout(250)  # the page's last request is on its way and would end with its context
 
 
-@pytest.fixture
-def open_notebook(request, new_page, lessons) -> Callable[..., Page]:
-    """`open_notebook(host, name, **options)`: a page whose cells have run and whose widgets are drawn.
-
-    Options are those of `new_page`. Cells that fail to run show in the page, and in JupyterLab fail the test.
-    """
-
-    def open_it(host: str, name: str, **options) -> Page:
-        server: Server = request.getfixturevalue(f"{host}_server")
-        page = new_page(host, **options)
-        if host == "voila":
-            page.goto(f"{server.url}/voila/render/{name}", wait_until="commit")
-            page.locator("body[data-tt-state=ready]").wait_for(state="attached", timeout=STARTING)
-        else:
-            if (ROOT / "notebooks" / name).exists():  # JupyterLab may have saved it with outputs
-                shutil.copy(ROOT / "notebooks" / name, lessons / name)
-            page.goto(f"{server.url}/lab/tree/{lessons.name}/{name}?reset", wait_until="commit")
-            page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=STARTING)
-            ran = page.evaluate(
-                """async () => {
-                    await jupyterapp.restored;
-                    await jupyterapp.shell.currentWidget.context.sessionContext.ready;
-                    return await jupyterapp.commands.execute("notebook:run-all-cells");
-                }"""
-            )
-            assert ran is not False, f"{name} stopped: {page.locator('.jp-RenderedText').all_inner_texts()}"
-            page.wait_for_function(
-                """() => [...document.querySelectorAll(
-                    '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.widget-view+json"]'
-                )].every((output) => output.children.length)""",
-                timeout=STARTING,
-            )
-        return page
-
-    return open_it
+def _open(page: Page, host: str, server: Server, lessons: Path, name: str) -> Page:
+    if host == "voila":
+        page.goto(f"{server.url}/voila/render/{name}", wait_until="commit")
+        page.locator("body[data-tt-state=ready]").wait_for(state="attached", timeout=STARTING)
+    else:
+        if (ROOT / "notebooks" / name).exists():  # JupyterLab may have saved it with outputs
+            shutil.copy(ROOT / "notebooks" / name, lessons / name)
+        page.goto(f"{server.url}/lab/tree/{lessons.name}/{name}?reset", wait_until="commit")
+        page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=STARTING)
+        ran = page.evaluate(
+            """async () => {
+                await jupyterapp.restored;
+                await jupyterapp.shell.currentWidget.context.sessionContext.ready;
+                return await jupyterapp.commands.execute("notebook:run-all-cells");
+            }"""
+        )
+        assert ran is not False, f"{name} stopped: {page.locator('.jp-RenderedText').all_inner_texts()}"
+        page.wait_for_function(
+            """() => [...document.querySelectorAll(
+                '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.widget-view+json"]'
+            )].every((output) => output.children.length)""",
+            timeout=STARTING,
+        )
+    return page
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ LIVE = 60_000  # ms that loading the model may take on a busy machine
 
 
 @pytest.fixture
-def page(open_notebook, host) -> Page:
-    return open_notebook(host, NOTEBOOK)
+def page(shared_notebook, host) -> Page:
+    return shared_notebook(host, NOTEBOOK)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def test_one_pass_and_n_passes_show_the_same_numbers(page, host, screenshot, mod
     n = len(run.ids)
     rows = passes.locator("tbody tr")
     expect(rows).to_have_count(n)
-    assert passes.locator(".tt-pass-one").all_inner_texts() == [minus(f"{value:.5f}") for value in run.one_pass]
-    assert passes.locator(".tt-pass-many").all_inner_texts() == [minus(f"{value:.5f}") for value in run.n_passes]
+    expect(passes.locator(".tt-pass-one")).to_have_text([minus(f"{value:.5f}") for value in run.one_pass])
+    expect(passes.locator(".tt-pass-many")).to_have_text([minus(f"{value:.5f}") for value in run.n_passes])
     screenshot(page, f"chapter1-passes-{host}")
     passes.get_by_role("button", name="Before the first pass").click()
     expect(passes.locator(".tt-pass-where")).to_have_text("one pass only")

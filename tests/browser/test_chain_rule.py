@@ -18,8 +18,8 @@ LIVE = 60_000  # ms that loading the model may take on a busy machine
 
 
 @pytest.fixture
-def page(open_notebook, host) -> Page:
-    return open_notebook(host, NOTEBOOK)
+def page(shared_notebook, host) -> Page:
+    return shared_notebook(host, NOTEBOOK)
 
 
 @pytest.fixture(scope="module")

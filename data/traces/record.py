@@ -14,6 +14,7 @@ import tokentrace
 
 PROMPT = "The lighthouse keeper opened the door and"
 SEED = 6
+LENGTH = 60  # tokens: long enough for greedy to have gone round
 STRATEGIES = {
     "greedy": {"strategy": "greedy"},
     "temperature": {"temperature": 0.7},
@@ -31,7 +32,7 @@ def record(folder: Path):
     chapter = {"generation_loop": {"temperature": 0.8, "top_k": 40, "top_p": 0.9}}
     chapter |= {f"generation_loop_{name}": settings for name, settings in STRATEGIES.items()}
     for name, settings in chapter.items():
-        trace = tokentrace.generate(model, PROMPT, seed=SEED, max_new_tokens=40, **settings)
+        trace = tokentrace.generate(model, PROMPT, seed=SEED, max_new_tokens=LENGTH, **settings)
         print(f"{trace.save(folder / f'{name}.json').name}: {trace.text!r}")
     record_chapter(model, folder, SEED)
 

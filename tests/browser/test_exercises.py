@@ -4,20 +4,23 @@ import json
 
 from playwright.sync_api import expect
 
+import tokentrace
+
 NOTEBOOK = "02_generation_loop.ipynb"
 
 
 def test_a_wrong_answer_gets_its_reason_and_the_score_counts(open_notebook, host, screenshot):
-    page = open_notebook(host, NOTEBOOK)
+    page, trace = open_notebook(host, NOTEBOOK), tokentrace.recorded("generation_loop")
+    prompt, written = len(trace.prompt_tokens), len(trace.steps)
     first = page.locator(".tt-ex", has_text="How often does it run?")
     first.scroll_into_view_if_needed()
     guess = first.locator("input[type=text]")
-    guess.fill("49")
+    guess.fill(str(prompt + written))
     first.locator("button[type=submit]").click()
     expect(first).to_contain_text("all of it goes through in one run")
-    guess.fill("40")
+    guess.fill(str(written))
     first.locator("button[type=submit]").click()
-    expect(first).to_contain_text("Right: 40 runs")
+    expect(first).to_contain_text(f"Right: {written} runs")
     screenshot(page, f"exercise-{host}")
 
     card = page.locator(".tt-score")

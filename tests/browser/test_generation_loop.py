@@ -13,6 +13,7 @@ from tokentrace.repetition import measures
 
 NOTEBOOK = "02_generation_loop.ipynb"
 WRITTEN = ".tt-chip:not([data-given]):not([data-unwritten])"
+LENGTH = len(tokentrace.recorded("generation_loop").steps)
 LIVE = 60_000  # ms that loading the model and writing may take on a busy machine
 
 
@@ -143,7 +144,7 @@ def test_stop_ends_the_run_at_once_and_keeps_it(page):
 def test_switching_the_strategy_changes_what_is_written(page):
     player = player_of(page)
     prompt = "The lighthouse keeper opened the door and"
-    write(player, prompt, strategy="greedy", tokens=40)
+    write(player, prompt, strategy="greedy", tokens=LENGTH)
     wait_until_written(player)
     expect(player.get_by_title("Settings")).to_contain_text("greedy")
     assert text_of(player) == shown(prompt + tokentrace.recorded("generation_loop_greedy").text)
@@ -207,7 +208,7 @@ def test_the_readers_own_loop_agrees(page):
     compare = page.locator(".tt-compare")
     compare.get_by_role("button", name="Run the loop").click()
     expect(compare.get_by_role("status")).to_have_text(
-        "All 40 tokens are the same: this loop is the recorded one.", timeout=LIVE
+        f"All {LENGTH} tokens are the same: this loop is the recorded one.", timeout=LIVE
     )
 
 
@@ -215,9 +216,15 @@ def test_strategies_move_together_and_are_written_anew(page, host, screenshot):
     view = page.locator(".tt-strategies")
     view.scroll_into_view_if_needed()
     steps = view.get_by_role("slider", name="Step")
-    expect(steps).to_have_attribute("aria-valuenow", "40")
+    expect(steps).to_have_attribute("aria-valuenow", str(LENGTH))
     steps.focus()
-    for key, value in [("Home", "1"), ("ArrowRight", "2"), ("ArrowRight", "3"), ("ArrowLeft", "2"), ("End", "40")]:
+    for key, value in [
+        ("Home", "1"),
+        ("ArrowRight", "2"),
+        ("ArrowRight", "3"),
+        ("ArrowLeft", "2"),
+        ("End", str(LENGTH)),
+    ]:
         page.keyboard.press(key)
         expect(steps).to_have_attribute("aria-valuenow", value)
     page.keyboard.press("Home")
@@ -233,7 +240,7 @@ def test_strategies_move_together_and_are_written_anew(page, host, screenshot):
     toggle = view.get_by_role("button", name="Every step as a table")
     toggle.click()
     rows = view.get_by_role("region", name="The lanes step by step").locator("tbody tr")
-    assert rows.count() == 40
+    assert rows.count() == LENGTH
     beam = tokentrace.recorded("generation_loop_beam")
     assert beam.token_text(beam.tokens[0]).strip() in rows.first.inner_text() and "no draw" in rows.first.inner_text()
     toggle.click()

@@ -90,8 +90,9 @@ test("the wave has a column a token, as high as its bits", () => {
 });
 
 test("the prompt line sums up what will be asked for", () => {
-  assert.equal(summary(sampled.settings, 7), "sample · temperature 0.8 · top-k 40 · top-p 0.9 · seed 7 · 40 tokens");
-  assert.equal(summary({ ...sampled.settings, strategy: "greedy" }, 7), "greedy · 40 tokens");
+  const settings = { ...sampled.settings, max_new_tokens: 40 };
+  assert.equal(summary(settings, 7), "sample · temperature 0.8 · top-k 40 · top-p 0.9 · seed 7 · 40 tokens");
+  assert.equal(summary({ ...settings, strategy: "greedy" }, 7), "greedy · 40 tokens");
   assert.match(summary({ ...sampled.settings, temperature: null }, 7), /temperature \?/);
 });
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -118,8 +119,9 @@ def most_likely(trace: Trace) -> Finding | None:
     """Count the tokens that were the most probable one."""
     if not (steps := drawn(trace)):
         return None
-    first = sum(step.rank == 1 for step in steps)
-    verdict = "holds" if first == len(steps) else "simplified" if first > len(steps) / 2 else "wrong"
+    ranks = Counter(step.rank for step in steps)
+    first = ranks[1]
+    verdict = "holds" if first == len(steps) else "simplified" if first == max(ranks.values()) else "wrong"
     return Finding(f"{first} of {len(steps)} tokens of the sampled run were the most likely one.", verdict)
 
 

@@ -2,8 +2,8 @@
 
     python -m tokentrace.assignment notebooks/02_generation_loop.ipynb source/loop/
 
-Under every exercise of the page stand two more cells: one in which the student assigns the answer to the question's
-name, and a locked one that judges it, one point each. No cell holds an answer: what is right is worked out when the
+Under every exercise of the page stand two more cells: one in which the student assigns the answer, and a locked one
+that judges it, one point each. No cell holds an answer: what is right is worked out when the
 cells run, for the student who is named at the top, so that a teacher who grades asks what the student was asked.
 """
 
@@ -18,8 +18,8 @@ from typing import Any
 EXERCISE = re.compile(r'^Exercise\(ask\["(\w+)"\]\)\s*$')
 NAME = "# Your name or number, as your teacher knows it: your questions depend on it.\nstudent(...)"
 IMPORTS = "from tokentrace.score import check\nfrom tokentrace.student import student"
-ANSWER = "# Your answer to the question above: a number, or a text in quotation marks.\n{name} = ..."
-JUDGE = 'verdict = check("{name}", {name})\nassert verdict, verdict\nprint(verdict)'
+ANSWER = "# Your answer to the question above: a number, or a text in quotation marks.\nanswer_{name} = ..."
+JUDGE = 'verdict = check("{name}", answer_{name})\nassert verdict, verdict\nprint(verdict)'
 
 
 def assignment(lesson: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import { attr, cssVar, h, put, segments } from "./shared/dom.js";
 import { clamp, fixed, readPiece } from "./shared/format.js";
-import { kernelLine, NO_ANSWER } from "./shared/kernel.js";
+import { inquiry } from "./shared/inquiry.js";
 import { liveBadge } from "./shared/live_badge.js";
 import { ownKeys } from "./shared/own_keys.js";
 import { scoreForm } from "./shared/score_form.js";
@@ -40,7 +40,7 @@ function renderMask({ model, el }) {
   const get = (/** @type {string} */ name) => model.get(name);
   const [title, badge] = [h("h2.tt-title"), h("span.tt-badge")];
   const form = scoreForm({ labels: ["Text to read"], action: "Read", send: ([text], name) => ask({ text, model: name }) });
-  const problem = h("p.tt-problem", { role: "alert", hidden: true });
+  const asked = inquiry({ model, draw: drawStatus });
   const offers = h("div.tt-seg.tt-mask-offers", { role: "group", "aria-label": "Tokens changed so far" });
   const masks = segments("Mask", [{ value: true, text: "mask on" }, { value: false, text: "mask off" }], (value) => setTrait("masked", value));
   const word = h("input.tt-field.tt-words", { "aria-label": "New token", spellcheck: "false", maxlength: 60 });
@@ -58,14 +58,12 @@ function renderMask({ model, el }) {
   const twin = h("div.tt-mask-twin", { hidden: true, tabindex: 0, role: "region", "aria-label": "Moves as a table" });
   const key = (/** @type {string} */ name) => h(`i.tt-mask-key.tt-mask-key-${name}`);
   const legend = h("p.tt-note.tt-mask-legend", {}, h("span", {}, key("much"), "much attention"), h("span", {}, key("little"), "little"), h("span", {}, key("cut"), "cut by the mask"), tableToggle);
-  el.append(ownKeys(h("div.tt-root.tt-mask", {}, h("div.tt-page", {}, h("header.tt-head", {}, title, badge), form.node, problem, h("div.tt-mask-controls", {}, masks.node, offers), changeForm, sentence, square, legend, caption, twin))));
+  el.append(ownKeys(h("div.tt-root.tt-mask", {}, h("div.tt-page", {}, h("header.tt-head", {}, title, badge), form.node, asked.problem, h("div.tt-mask-controls", {}, masks.node, offers), changeForm, sentence, square, legend, caption, twin))));
 
-  let [silent, waiting] = [false, false];
   let at = 0; // the position that the change form speaks of
   let focused = 1; // the row that has the tab stop
   /** @type {any} */
   let drawn = null;
-  const line = kernelLine({ send: (message) => model.send(message), silence: (is) => ((silent = is), drawStatus()) });
 
   const run = () => get("study");
   const piece = (/** @type {number} */ token) => readPiece(run().vocabulary[token]);
@@ -75,8 +73,7 @@ function renderMask({ model, el }) {
 
   /** @param {object} message */
   function ask(message) {
-    waiting = true;
-    line.ask({ type: "study", ...message });
+    asked.ask({ type: "study", ...message });
     drawStatus();
   }
   /** @param {string} name @param {any} value */
@@ -199,11 +196,9 @@ function renderMask({ model, el }) {
     put(title, get("title"));
     liveBadge(badge, get("mode"), busy, run().model.name);
     form.node.hidden = changeForm.hidden = !get("can_live");
-    form.show(state, waiting);
-    attr(put_in, "disabled", waiting || busy);
-    const words = silent ? NO_ANSWER : get("error");
-    problem.hidden = !words;
-    put(problem, words);
+    form.show(state, asked.waiting);
+    attr(put_in, "disabled", asked.waiting || busy);
+    asked.show();
   }
   const fill = () => form.fill([run().text], get("model_names"), get("model"));
   function onStudy() {
@@ -214,26 +209,10 @@ function renderMask({ model, el }) {
     draw();
     drawStatus();
   }
-  function onStatus() {
-    line.heard();
-    if (get("status").state === "idle") {
-      waiting = false;
-      line.rest();
-    }
-    drawStatus();
-  }
-  function onError() {
-    if (get("error")) waiting = false;
-    if (get("error") && get("status").state === "idle") line.rest();
-    drawStatus();
-  }
-  const onMessage = () => line.heard();
-  const heard = /** @type {[string, () => void][]} */ ([["change:study", onStudy], ["change:shown", onStudy], ["change:sentences", onStudy], ["change:masked", draw], ["change:status", onStatus], ["change:error", onError], ["change:mode", drawStatus], ["msg:custom", onMessage]]);
-  for (const [name, act] of heard) model.on(name, act);
+  asked.listen([["change:study", onStudy], ["change:shown", onStudy], ["change:sentences", onStudy], ["change:masked", draw]]);
   onStudy();
   return () => {
-    line.rest();
-    for (const [name, act] of heard) model.off(name, act);
+    asked.stop();
   };
 }
 

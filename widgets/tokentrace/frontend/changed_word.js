@@ -3,7 +3,7 @@
 import { attr, h, put } from "./shared/dom.js";
 import { fixed, readPiece } from "./shared/format.js";
 import { chanceNodes, chanceText, costAxis } from "./shared/costs.js";
-import { kernelLine, NO_ANSWER } from "./shared/kernel.js";
+import { inquiry } from "./shared/inquiry.js";
 import { ownKeys } from "./shared/own_keys.js";
 import { scoreForm } from "./shared/score_form.js";
 
@@ -45,12 +45,11 @@ function renderChanged({ model, el }) {
     labels: ["First version", "Second version"],
     action: "Score both",
     send(texts, name) {
-      waiting = true;
-      line.ask({ type: "score", texts, model: name });
+      asked.ask({ type: "score", texts, model: name });
       drawStatus();
     },
   });
-  const problem = h("p.tt-problem", { role: "alert", hidden: true });
+  const asked = inquiry({ model, draw: drawStatus });
   const sentence = h("p.tt-moved-say", { role: "status" });
   const body = h("tbody");
   const axis = h("div.tt-moved-axis.tt-note");
@@ -59,12 +58,9 @@ function renderChanged({ model, el }) {
   const table = h("table.tt-table.tt-moved", {}, h("thead", {}, h("tr", {}, ...heads)), body);
   const hint = h("span.tt-note", {}, "Click a word to change it in the second version.");
   const legend = h("p.tt-note.tt-moved-legend", {}, h("span", {}, key("old"), "first version"), h("span", {}, key("new"), "second version"), h("span", {}, key("same"), "second, before the change"), hint);
-  el.append(ownKeys(h("div.tt-root.tt-changed", {}, h("div.tt-page", {}, h("header.tt-head", {}, title, badge), form.node, problem, sentence, legend, h("div.tt-moved-scroll", {}, table)))));
-  let waiting = false;
-  let silent = false;
+  el.append(ownKeys(h("div.tt-root.tt-changed", {}, h("div.tt-page", {}, h("header.tt-head", {}, title, badge), form.node, asked.problem, sentence, legend, h("div.tt-moved-scroll", {}, table)))));
   /** @type {any} */
   let drawn = null;
-  const line = kernelLine({ send: (message) => model.send(message), silence: (is) => ((silent = is), drawStatus()) });
 
   /** @param {number} version @param {number} index */
   function token(version, index) {
@@ -131,10 +127,8 @@ function renderChanged({ model, el }) {
     attr(badge, "data-running", busy);
     badge.replaceChildren(h("b", {}, kind.toUpperCase()), ` ${get("versions")[0].model.name}`);
     form.node.hidden = hint.hidden = !get("can_live");
-    form.show(state, waiting);
-    const words = silent ? NO_ANSWER : get("error");
-    problem.hidden = !words;
-    put(problem, words);
+    form.show(state, asked.waiting);
+    asked.show();
   }
   const fill = () => form.fill(get("texts"), get("model_names"), get("model"));
   function onVersions() {
@@ -142,28 +136,12 @@ function renderChanged({ model, el }) {
     build();
     drawStatus();
   }
-  function onStatus() {
-    line.heard();
-    if (get("status").state === "idle") {
-      waiting = false;
-      line.rest();
-    }
-    drawStatus();
-  }
-  function onError() {
-    if (get("error")) waiting = false;
-    if (get("error") && get("status").state === "idle") line.rest();
-    drawStatus();
-  }
-  const onMessage = () => line.heard();
-  const heard = /** @type {[string, () => void][]} */ ([["change:sentence", onVersions], ["change:versions", onVersions], ["change:status", onStatus], ["change:error", onError], ["change:mode", drawStatus], ["change:texts", fill], ["msg:custom", onMessage]]);
-  for (const [name, act] of heard) model.on(name, act);
+  asked.listen([["change:sentence", onVersions], ["change:versions", onVersions], ["change:texts", fill]]);
   build();
   fill();
   drawStatus();
   return () => {
-    line.rest();
-    for (const [name, act] of heard) model.off(name, act);
+    asked.stop();
   };
 }
 

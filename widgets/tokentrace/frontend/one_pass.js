@@ -3,7 +3,7 @@
 import { attr, cssVar, h, icon, put } from "./shared/dom.js";
 import { clamp, count, fixed, readPiece } from "./shared/format.js";
 import { playClock } from "./shared/clock.js";
-import { kernelLine, NO_ANSWER } from "./shared/kernel.js";
+import { inquiry } from "./shared/inquiry.js";
 import { keyAction } from "./shared/keys.js";
 import { liveBadge } from "./shared/live_badge.js";
 import { ownKeys } from "./shared/own_keys.js";
@@ -37,12 +37,11 @@ function renderPasses({ model, el }) {
     action: "Measure",
     send([text], name) {
       stop();
-      waiting = true;
-      line.ask({ type: "study", text, model: name });
+      asked.ask({ type: "study", text, model: name });
       drawStatus();
     },
   });
-  const problem = h("p.tt-problem", { role: "alert", hidden: true });
+  const asked = inquiry({ model, draw: drawStatus });
   const button = (/** @type {any} */ name, /** @type {string} */ label, /** @type {() => void} */ act) => h("button.tt-btn", { "aria-label": label, "data-main": name === "play", click: act }, icon(name));
   const play = button("play", "Play", toggle);
   const where = h("b.tt-pass-where");
@@ -51,13 +50,11 @@ function renderPasses({ model, el }) {
   const heads = ["token", "one pass, ln p", "n passes, ln p", "what each of the n passes reads"].map((text, i) => h(i && i < 3 ? "th.tt-num" : "th", { scope: "col" }, text));
   const table = h("table.tt-table.tt-pass-table", {}, h("thead", {}, h("tr", {}, ...heads)), body);
   const sentence = h("p.tt-pass-say", { role: "status" });
-  const root = ownKeys(h("div.tt-root.tt-pass", { keydown: onKey }, h("div.tt-page", {}, h("header.tt-head", {}, title, badge), form.node, problem, transport, table, sentence)));
+  const root = ownKeys(h("div.tt-root.tt-pass", { keydown: onKey }, h("div.tt-page", {}, h("header.tt-head", {}, title, badge), form.node, asked.problem, transport, table, sentence)));
   el.append(root);
-  let [silent, waiting] = [false, false];
   let step = 0;
   /** @type {any} */
   let drawn = null;
-  const line = kernelLine({ send: (message) => model.send(message), silence: (is) => ((silent = is), drawStatus()) });
   const clock = playClock({ last: () => length(), duration: () => PASS_MS, show: (at, _ms, done) => done && draw(at), end: stop });
   const length = () => get("study").ids.length;
 
@@ -118,10 +115,8 @@ function renderPasses({ model, el }) {
     put(title, get("title"));
     liveBadge(badge, get("mode"), state !== "idle", get("study").model.name);
     form.node.hidden = !get("can_live");
-    form.show(state, waiting);
-    const words = silent ? NO_ANSWER : get("error");
-    problem.hidden = !words;
-    put(problem, words);
+    form.show(state, asked.waiting);
+    asked.show();
   }
   function onStudy() {
     if (get("study") === drawn) return;
@@ -131,27 +126,11 @@ function renderPasses({ model, el }) {
     draw(length());
     drawStatus();
   }
-  function onStatus() {
-    line.heard();
-    if (get("status").state === "idle") {
-      waiting = false;
-      line.rest();
-    }
-    drawStatus();
-  }
-  function onError() {
-    if (get("error")) waiting = false;
-    if (get("error") && get("status").state === "idle") line.rest();
-    drawStatus();
-  }
-  const onMessage = () => line.heard();
-  const heard = /** @type {[string, () => void][]} */ ([["change:study", onStudy], ["change:status", onStatus], ["change:error", onError], ["change:mode", drawStatus], ["msg:custom", onMessage]]);
-  for (const [name, act] of heard) model.on(name, act);
+  asked.listen([["change:study", onStudy]]);
   onStudy();
   return () => {
     clock.stop();
-    line.rest();
-    for (const [name, act] of heard) model.off(name, act);
+    asked.stop();
   };
 }
 

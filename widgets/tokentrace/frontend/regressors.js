@@ -2,7 +2,7 @@
 
 import { h, put, shape } from "./shared/dom.js";
 import { count, fixed, percent, readPiece } from "./shared/format.js";
-import { kernelLine, NO_ANSWER } from "./shared/kernel.js";
+import { inquiry } from "./shared/inquiry.js";
 import { liveBadge } from "./shared/live_badge.js";
 import { ownKeys } from "./shared/own_keys.js";
 import { scoreForm } from "./shared/score_form.js";
@@ -41,22 +41,19 @@ function renderRegressors({ model, el }) {
     labels: ["Text to go on from"],
     action: "Compare",
     send([text], name) {
-      waiting = true;
-      line.ask({ type: "compare", text, seed: Number.isInteger(seed.valueAsNumber) ? seed.valueAsNumber : null, model: name });
+      asked.ask({ type: "compare", text, seed: Number.isInteger(seed.valueAsNumber) ? seed.valueAsNumber : null, model: name });
       drawStatus();
     },
   });
   form.node.insertBefore(h("label.tt-label.tt-reg-seed-label", {}, "seed ", seed), form.node.querySelector("button"));
-  const problem = h("p.tt-problem", { role: "alert", hidden: true });
+  const asked = inquiry({ model, draw: drawStatus });
   const columns = h("div.tt-reg-columns");
   const table = h("table.tt-table");
   const scores = h("div.tt-reg-scores", { tabindex: 0, role: "region", "aria-label": "Bits per byte of the same sentences" }, table);
   const refused = h("p.tt-reg-refused", { hidden: true });
-  el.append(ownKeys(h("div.tt-root.tt-reg", {}, h("div.tt-page", {}, h("header.tt-head", {}, title, badge), form.node, problem, refused, columns, h("h3.tt-h.tt-reg-scores-title", {}, "The same sentences, bits per byte"), scores))));
-  let [silent, waiting] = [false, false];
+  el.append(ownKeys(h("div.tt-root.tt-reg", {}, h("div.tt-page", {}, h("header.tt-head", {}, title, badge), form.node, asked.problem, refused, columns, h("h3.tt-h.tt-reg-scores-title", {}, "The same sentences, bits per byte"), scores))));
   /** @type {any} */
   let drawn = null;
-  const line = kernelLine({ send: (message) => model.send(message), silence: (is) => ((silent = is), drawStatus()) });
 
   function build() {
     drawn = get("record");
@@ -99,10 +96,8 @@ function renderRegressors({ model, el }) {
     put(title, get("title"));
     liveBadge(badge, get("mode"), state !== "idle", drawn.model.name);
     form.node.hidden = !get("can_live");
-    form.show(state, waiting);
-    const words = silent ? NO_ANSWER : get("error");
-    problem.hidden = !words;
-    put(problem, words);
+    form.show(state, asked.waiting);
+    asked.show();
   }
   function onRecord() {
     if (get("record") === drawn) return;
@@ -111,26 +106,10 @@ function renderRegressors({ model, el }) {
     seed.value = drawn.seeds[0];
     drawStatus();
   }
-  function onStatus() {
-    line.heard();
-    if (get("status").state === "idle") {
-      waiting = false;
-      line.rest();
-    }
-    drawStatus();
-  }
-  function onError() {
-    if (get("error")) waiting = false;
-    if (get("error") && get("status").state === "idle") line.rest();
-    drawStatus();
-  }
-  const onMessage = () => line.heard();
-  const heard = /** @type {[string, () => void][]} */ ([["change:bits", onRecord], ["change:record", onRecord], ["change:status", onStatus], ["change:error", onError], ["change:mode", drawStatus], ["msg:custom", onMessage]]);
-  for (const [name, act] of heard) model.on(name, act);
+  asked.listen([["change:bits", onRecord], ["change:record", onRecord]]);
   onRecord();
   return () => {
-    line.rest();
-    for (const [name, act] of heard) model.off(name, act);
+    asked.stop();
   };
 }
 

@@ -4,7 +4,7 @@ import { attr, cssVar, h, icon, put, shape } from "./shared/dom.js";
 import { clamp, count, fixed, percent, ramp, readPiece } from "./shared/format.js";
 import { chanceNodes, chanceText, costAxis, nats } from "./shared/costs.js";
 import { playClock } from "./shared/clock.js";
-import { kernelLine, NO_ANSWER } from "./shared/kernel.js";
+import { inquiry } from "./shared/inquiry.js";
 import { keyAction } from "./shared/keys.js";
 import { ownKeys } from "./shared/own_keys.js";
 import { scoreForm } from "./shared/score_form.js";
@@ -59,12 +59,11 @@ function renderSentence({ model, el }) {
     action: "Score",
     send([text], name) {
       stop();
-      waiting = true;
-      line.ask({ type: "score", text, model: name });
+      asked.ask({ type: "score", text, model: name });
       drawStatus();
     },
   });
-  const problem = h("p.tt-problem", { role: "alert", hidden: true });
+  const asked = inquiry({ model, draw: drawStatus });
   const text = h("p.tt-text.tt-sent-text");
   const bars = h("div.tt-costs");
   const words = h("div.tt-cost-words.tt-words", { "aria-hidden": "true" });
@@ -92,19 +91,16 @@ function renderSentence({ model, el }) {
   const mid = h("div.tt-sent-mid", {}, h("div", {}, question, rows), h("div", {}, reading, dresses));
   const twin = h("div.tt-sent-twin", { hidden: true, tabindex: 0, role: "region", "aria-label": "The text as a table" });
   const say = h("p.tt-sr", { "aria-live": "polite" });
-  const root = ownKeys(h("div.tt-root.tt-sentence", { keydown: onKey }, h("div.tt-page", {}, h("header.tt-head", {}, title, badge), form.node, problem, text, transport, panels, mid, twin, say)));
+  const root = ownKeys(h("div.tt-root.tt-sentence", { keydown: onKey }, h("div.tt-page", {}, h("header.tt-head", {}, title, badge), form.node, asked.problem, text, transport, panels, mid, twin, say)));
   el.append(root);
 
   let step = 0;
-  let waiting = false;
-  let silent = false;
   let saving = 0;
   /** @type {any} */
   let drawn = null;
   /** @type {HTMLElement[]} */
   let chips = [];
 
-  const line = kernelLine({ send: (message) => model.send(message), silence: (is) => ((silent = is), drawStatus()) });
   const clock = playClock({
     last: () => length() - 1,
     duration: () => 1000 / (length() > DENSE ? 6 * TOKENS_A_SECOND : TOKENS_A_SECOND),
@@ -351,10 +347,8 @@ function renderSentence({ model, el }) {
     attr(badge, "data-running", busy);
     badge.replaceChildren(h("b", {}, kind.toUpperCase()), ` ${get("scored").model.name}`);
     form.node.hidden = !get("can_live");
-    form.show(state, waiting);
-    const sentence = silent ? NO_ANSWER : get("error");
-    problem.hidden = !sentence;
-    put(problem, sentence);
+    form.show(state, asked.waiting);
+    asked.show();
   }
 
   function onScored() {
@@ -367,22 +361,7 @@ function renderSentence({ model, el }) {
     put(say, `Scored: ${nats(get("curves").logprob[length() - 1])} nats for ${length()} tokens.`);
   }
   const fill = () => form.fill([get("text")], get("model_names"), get("model"));
-  function onStatus() {
-    line.heard();
-    if (get("status").state === "idle") {
-      waiting = false;
-      line.rest();
-    }
-    drawStatus();
-  }
-  function onError() {
-    if (get("error")) waiting = false;
-    if (get("error") && get("status").state === "idle") line.rest();
-    drawStatus();
-  }
-  const onMessage = () => line.heard();
-  const heard = /** @type {[string, () => void][]} */ ([["change:scored", onScored], ["change:curves", onScored], ["change:status", onStatus], ["change:error", onError], ["change:mode", drawStatus], ["change:text", fill], ["msg:custom", onMessage]]);
-  for (const [name, act] of heard) model.on(name, act);
+  asked.listen([["change:scored", onScored], ["change:curves", onScored], ["change:text", fill]]);
   build();
   fill();
   draw(clamp(get("step"), 0, length() - 1));
@@ -391,8 +370,7 @@ function renderSentence({ model, el }) {
   return () => {
     clock.stop();
     clearTimeout(saving);
-    line.rest();
-    for (const [name, act] of heard) model.off(name, act);
+    asked.stop();
   };
 }
 

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from tokentrace import experiments
 from tokentrace.beam_search import beam_search, sentence_ends
 from tokentrace.data import measured, searched
-from tokentrace.experiments import Told
+from tokentrace.experiments import Experiment, Told
+from tokentrace.experiments import generation_loop as experiments
 from tokentrace.models import open_model
 from tokentrace.repetition import measures
 from tokentrace.views import BeamSearch, Measurement
@@ -113,7 +113,7 @@ def steps(records):
     yield from ((i + 1, len(records), record) for i, record in enumerate(records))
 
 
-class Fake(experiments.Experiment):
+class Fake(Experiment):
     """Draws a record of two numbers, as a real measurement does."""
 
     def measure(self, model, prompt):
@@ -128,7 +128,7 @@ class Fake(experiments.Experiment):
 
 
 def fake(made):
-    experiment = Fake("fake", "timing", "A fake", lambda record: Told(f"{record['x']}.", ("a",), [("1",)]))
+    experiment = Fake("fake", "A fake", lambda record: Told(f"{record['x']}.", ("a",), [("1",)]), "", "")
     object.__setattr__(experiment, "made", made)
     return experiment
 

@@ -8,7 +8,7 @@ import torch
 from transformers import GPT2LMHeadModel
 
 import tokentrace
-from tokentrace.experiments import BATCHES, ENDS, EXPERIMENTS, STOPS, WINDOW, WRITING
+from tokentrace.experiments.generation_loop import BATCHES, ENDS, EXPERIMENTS, STOPS, WINDOW, WRITING
 from tokentrace.measuring import middle, say_machine
 from tokentrace.timing import batch_rates, continue_together, writing_times
 from tokentrace.window import beyond_the_window, end_chances, key_change, next_logits, stop_strings

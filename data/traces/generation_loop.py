@@ -6,7 +6,8 @@ import tokentrace
 from tokentrace import plain_data
 from tokentrace.beam_search import beam_search, sentence_ends
 from tokentrace.beams import Beams
-from tokentrace.experiments import EXPERIMENTS, PROMPT
+from tokentrace.experiments import PROMPT
+from tokentrace.experiments.generation_loop import EXPERIMENTS
 from tokentrace.lm import GPT2
 from tokentrace.repetition import loop
 

@@ -6,7 +6,7 @@ from playwright.sync_api import Locator, Page, expect
 import tokentrace
 from tokentrace.beam_search import beam_search, sentence_ends
 from tokentrace.data import measured, searched
-from tokentrace.experiments import ENDS, STOPS
+from tokentrace.experiments.generation_loop import ENDS, STOPS
 
 NOTEBOOK = "02_generation_loop.ipynb"
 LIVE = 60_000

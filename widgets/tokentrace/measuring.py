@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tokentrace.lm import GPT2
+
+# How far a measurement is, of how many steps, and its record so far: whoever runs it can show that, and stop.
+Progress = Iterator[tuple[int, int, dict[str, Any]]]
 
 
 def middle(values: list[float]) -> tuple[float, float, float]:

@@ -6,9 +6,7 @@ is compared takes turns, so that whatever disturbs the machine disturbs all of i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +15,8 @@ from torch import Tensor
 from tokentrace.beam_search import spread
 from tokentrace.generation_loop import prompt_tokens
 from tokentrace.lm import GPT2
-from tokentrace.measuring import heading
+from tokentrace.measuring import Progress, heading
 
-Progress = Iterator[tuple[int, int, dict[str, Any]]]
 WAYS = ("cached", "uncached")
 PIECE = 8  # tokens between two signs of life
 

@@ -10,9 +10,9 @@ import torch
 
 from tokentrace.generation_loop import Recording, prompt_tokens
 from tokentrace.lm import GPT2, KVCache
-from tokentrace.measuring import heading
+from tokentrace.measuring import Progress, heading
 from tokentrace.sampling import draw
-from tokentrace.timing import PIECE, Progress
+from tokentrace.timing import PIECE
 from tokentrace.trace import Settings
 
 STOPS = ("e", "he ", " a", ", and", ".\n", '"', "THE END")

@@ -1,56 +1,14 @@
-"""Measurements that a page shows recorded and a reader can repeat: how to measure, what to say, what to draw."""
+"""The measurements of chapter 2: what ends a run, what a cache saves, what a batch gains."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
+from tokentrace.experiments import Experiment, Told
 from tokentrace.measuring import middle
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from tokentrace.lm import GPT2
-    from tokentrace.timing import Progress
-
-PROMPT = "The lighthouse keeper opened the door and"
-
-
-class Told(NamedTuple):
-    """A record in words: a sentence, and a table with its heads."""
-
-    sentence: str
-    heads: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One measurement.
-
-    Parameters
-    ----------
-    name : of its record in data/traces, of the function that draws it in figures/generation_loop.py, and of the
-        generator of (done, total, record) that makes it, which stands in `module`.
-    tell : puts a record into words.
-    """
-
-    name: str
-    module: str
-    title: str
-    tell: Callable[[dict[str, Any]], Told]
-
-    def measure(self, model: GPT2, prompt: str) -> Progress:
-        """Measure anew; what that needs is imported only now, so that a page can show a record at once."""
-        return getattr(import_module(f"tokentrace.{self.module}"), self.name)(model, prompt)
-
-    def draw(self, record: dict[str, Any]) -> Figure:
-        """Draw a record."""
-        return getattr(import_module("tokentrace.figures.generation_loop"), self.name)(record)
 
 
 def tell_writing(record: dict[str, Any]) -> Told:
@@ -161,9 +119,13 @@ def tell_window(record: dict[str, Any]) -> Told:
     return Told(sentence, heads, rows)
 
 
-WRITING = Experiment("writing_times", "timing", "Why a cache", tell_writing)
-BATCHES = Experiment("batch_rates", "timing", "Many texts at once", tell_batches)
-ENDS = Experiment("end_chances", "window", "Does it want to end?", tell_ends)
-STOPS = Experiment("stop_strings", "window", "Stop strings", tell_stops)
-WINDOW = Experiment("beyond_the_window", "window", "Past the end of the window", tell_window)
+def _made(name: str, title: str, tell: Callable[[dict[str, Any]], Told], module: str) -> Experiment:
+    return Experiment(name, title, tell, f"{module}:{name}", f"figures.generation_loop:{name}")
+
+
+WRITING = _made("writing_times", "Why a cache", tell_writing, "timing")
+BATCHES = _made("batch_rates", "Many texts at once", tell_batches, "timing")
+ENDS = _made("end_chances", "Does it want to end?", tell_ends, "window")
+STOPS = _made("stop_strings", "Stop strings", tell_stops, "window")
+WINDOW = _made("beyond_the_window", "Past the end of the window", tell_window, "window")
 EXPERIMENTS = (ENDS, STOPS, WINDOW, WRITING, BATCHES)

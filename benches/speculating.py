@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from benches.decoding import loop
 from benches.timing import Spread, interleave, ratios, spread
+from tokentrace.drafters import distribution
 from tokentrace.lm import GPT2
 from tokentrace.models import data_folder
-from tokentrace.speculation import Dice, distribution, speculate
+from tokentrace.speculation import Dice, speculate
 from tokentrace.trace import Settings
 
 PROMPTS = (data_folder() / "prompts.txt").read_text(encoding="utf-8").splitlines()

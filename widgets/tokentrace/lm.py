@@ -7,6 +7,8 @@ in brackets: `batch` texts, `new` positions in this call, `past` positions in th
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -63,6 +65,16 @@ class KVCache:
         if not 0 <= n <= self.length:
             raise ValueError(f"The cache holds {self.length} positions, so it cannot be cut back to {n}.")
         self.length = n
+
+    def keep(self, n: int, path: list[int]) -> None:
+        """Forget all but the first n positions and those of `path`, which move up behind them.
+
+        What is left of a tree of guesses when one branch of it was verified.
+        """
+        if not all(n <= place < self.length for place in path):
+            raise ValueError(f"The cache holds {self.length} positions; {path} cannot move up behind the first {n}.")
+        self.memory[..., n : n + len(path), :] = self.memory[..., path, :]
+        self.truncate(n + len(path))
 
     @property
     def nbytes(self) -> int:
@@ -170,6 +182,15 @@ class GPT2:
     def fingerprint(self) -> str:
         """What tells these weights from others."""
         return fingerprint(self.folder)
+
+    def first_layers(self, n: int) -> GPT2:
+        """Return the same model left early: its first n layers, then the last norm and the head."""
+        if not 1 <= n <= self.config.n_layer:
+            raise ValueError(f"{self.name} can be left after 1 to {self.config.n_layer} layers, not {n}.")
+        early = copy(self)
+        early.config, early.blocks = replace(self.config, n_layer=n), self.blocks[:n]
+        early.name = f"{self.name}, first {n} of {self.config.n_layer} layers"
+        return early
 
     def new_cache(self, batch_size: int = 1, capacity: int | None = None) -> KVCache:
         """Make an empty cache with room for `capacity` positions, by default for the whole context."""

@@ -9,23 +9,40 @@ too little, and when all are kept the target's pass has one more token to give.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from tokentrace.draft_length import DraftLength, Fixed
+from tokentrace.drafters import Drafter, ModelDrafter, distribution
 from tokentrace.lm import GPT2
-from tokentrace.sampling import draw, filter_logits
+from tokentrace.sampling import draw
 from tokentrace.trace import Settings
 
 
 class Round(NamedTuple):
-    """What one round gave: the draft's `guesses`, how many were `kept`, and the `token` the target put after those."""
+    """What one round gave.
+
+    Attributes
+    ----------
+    guesses : tokens that the draft guessed.
+    kept : how many of them the target kept.
+    token : what the target put after those: a replacement, or one token more when all were kept.
+    proposals : the distribution [vocab] that each guess was drawn from.
+    wanted : the target's distributions at the places it looked at.
+    throws : for each guess tested, the number that was compared with its probability of being kept.
+    seconds : the time that guessing took, and that reading the guesses took.
+    """
 
     guesses: list[int]
     kept: int
     token: int
+    proposals: Sequence[Tensor] = ()
+    wanted: Sequence[Tensor] = ()
+    throws: Sequence[float] = ()
+    seconds: tuple[float, float] = (0.0, 0.0)
 
     @property
     def tokens(self) -> list[int]:
@@ -38,6 +55,7 @@ class Dice:
 
     def __init__(self, seed: int = 0):
         self.numbers = np.random.default_rng(seed)
+        self.last = 0.0  # the number of the last decision
 
     def pick(self, probabilities: Tensor) -> int:
         """Draw a token from a distribution [vocab]."""
@@ -45,17 +63,8 @@ class Dice:
 
     def happens(self, probability: float) -> bool:
         """Decide whether something of this probability happens."""
-        return self.numbers.random() < probability
-
-
-def distribution(logits: Tensor, settings: Settings) -> Tensor:
-    """What a token is drawn from [vocab]: target and draft go through the same filters before they are compared.
-
-    Under greedy all probability is on one token: a guess is then kept if it is the target's own choice.
-    """
-    if settings.strategy == "greedy":
-        return torch.zeros_like(logits).index_fill_(0, logits.argmax(), 1.0)
-    return filter_logits(logits, settings.temperature, settings.top_k, settings.top_p).softmax(-1)
+        self.last = float(self.numbers.random())
+        return self.last < probability
 
 
 def acceptance(target: Tensor, draft: Tensor, token: int) -> float:
@@ -70,60 +79,96 @@ def residual(target: Tensor, draft: Tensor) -> Tensor:
     return missing / total if total > 0 else target  # two equal distributions, and a rejection by rounding
 
 
-def verify(guesses: list[int], draft: Sequence[Tensor], target: Iterable[Tensor], dice: Dice) -> Round:
+def verify(guesses: list[int], proposals: Sequence[Tensor], target: Iterable[Tensor], dice: Dice) -> Round:
     """Keep guesses up to the first that is rejected, and let the target add one token.
 
     Parameters
     ----------
-    draft : the distribution that each guess was drawn from.
-    target : the target's distributions at the same places, and at the place after them.
+    proposals : the distribution that each guess was drawn from.
+    target : the target's distributions at the same places, and at the place after them; only those that are
+        looked at are asked for.
     """
-    wanted = iter(target)
-    for place, (guess, proposed, real) in enumerate(zip(guesses, draft, wanted)):  # noqa: B905 (one more in wanted)
-        if not dice.happens(acceptance(real, proposed, guess)):
-            return Round(guesses, place, dice.pick(residual(real, proposed)))
-    return Round(guesses, len(guesses), dice.pick(next(wanted)))
+    wanted, seen, throws = iter(target), [], []
+    for place, (guess, proposed) in enumerate(zip(guesses, proposals, strict=True)):
+        seen.append(next(wanted))
+        kept = dice.happens(acceptance(seen[-1], proposed, guess))
+        throws.append(dice.last)
+        if not kept:
+            return Round(guesses, place, dice.pick(residual(seen[-1], proposed)), proposals, seen, throws)
+    seen.append(next(wanted))
+    return Round(guesses, len(guesses), dice.pick(seen[-1]), proposals, seen, throws)
 
 
 def speculate(
-    target: GPT2, draft: GPT2, tokens: list[int], settings: Settings, dice: Dice, n_guesses: int = 4
+    target: GPT2,
+    draft: GPT2 | Drafter,
+    tokens: list[int],
+    settings: Settings,
+    dice: Dice,
+    n_guesses: int | DraftLength = 4,
 ) -> Iterator[Round]:
     """Continue `tokens` round by round, up to `settings.max_new_tokens`, the context, or the end of the text.
 
     The last round may go on after a token for the end; `continuation` cuts there.
+
+    Parameters
+    ----------
+    draft : a model with the target's tokens, or any other drafter.
+    n_guesses : how many a round, or the rule that decides it.
 
     Raises
     ------
     ValueError
         If the two models do not share their tokens, there is nothing to continue, or too much.
     """
-    if target.tokenizer.inner.get_vocab() != draft.tokenizer.inner.get_vocab():
-        raise ValueError(f"{draft.name} has other tokens than {target.name}, so it cannot guess for it.")
-    if n_guesses < 0:
-        raise ValueError(f"A draft can guess no fewer than 0 tokens, not {n_guesses}.")
     text, end = list(tokens), len(tokens) + settings.max_new_tokens
-    n_ctx = min(target.config.n_ctx, draft.config.n_ctx)
+    n_ctx = target.config.n_ctx
+    drafter = draft if hasattr(draft, "propose") else ModelDrafter(draft, target, settings, min(n_ctx, end))
+    length = Fixed(n_guesses) if isinstance(n_guesses, int) else n_guesses
+    n_ctx = min(n_ctx, drafter.n_ctx or n_ctx)
     if not 1 <= len(text) <= n_ctx:
         raise ValueError(f"The text is {len(text)} tokens long; 1 to {n_ctx} can be read.")
-    read, guessed_from = (model.new_cache(capacity=min(n_ctx, end)) for model in (target, draft))
+    read = target.new_cache(capacity=min(n_ctx, end))
     while len(text) < end and len(text) <= n_ctx:
-        guesses, proposals = [], []
-        for _ in range(min(n_guesses, end - len(text) - 1, n_ctx - len(text))):
-            logits = draft.forward([[*text, *guesses][guessed_from.length :]], guessed_from, last_only=True)[0, -1]
-            proposals.append(distribution(logits, settings))
-            guesses.append(dice.pick(proposals[-1]))
+        start = perf_counter()
+        room = min(length.most, end - len(text) - 1, n_ctx - len(text))
+        guesses, proposals = guess(drafter, text, length, room, dice)
+        guessed = perf_counter()
         logits = target.forward([[*text, *guesses][read.length :]], read)[0, -len(guesses) - 1 :]
+        seconds = guessed - start, perf_counter() - guessed
         found = verify(guesses, proposals, (distribution(row, settings) for row in logits), dice)
         text += found.tokens
-        for cache in (read, guessed_from):  # what was rejected is forgotten; the last token is yet to be read
-            cache.truncate(min(cache.length, len(text) - 1))
-        yield found
+        # What was rejected is forgotten; the last token is yet to be read.
+        read.truncate(min(read.length, len(text) - 1))
+        drafter.forget(len(text) - 1)
+        length.learn(found)
+        yield found._replace(seconds=seconds)
         if target.tokenizer.end_of_text in found.tokens:
             return
 
 
+def guess(
+    drafter: Drafter, text: list[int], length: DraftLength, room: int, dice: Dice
+) -> tuple[list[int], list[Tensor]]:
+    """Guesses of one round, and what each was drawn from."""
+    guesses: list[int] = []
+    proposals: list[Tensor] = []
+    while len(guesses) < room:
+        proposal = drafter.propose([*text, *guesses])
+        if proposal is None or not length.goes_on(len(guesses), proposal):
+            break
+        proposals.append(proposal)
+        guesses.append(dice.pick(proposal))
+    return guesses, proposals
+
+
 def continuation(
-    target: GPT2, draft: GPT2, tokens: list[int], settings: Settings, dice: Dice, n_guesses: int = 4
+    target: GPT2,
+    draft: GPT2 | Drafter,
+    tokens: list[int],
+    settings: Settings,
+    dice: Dice,
+    n_guesses: int | DraftLength = 4,
 ) -> list[int]:
     """Tokens that follow, up to and with the one that ends the text."""
     written = [token for found in speculate(target, draft, tokens, settings, dice, n_guesses) for token in found.tokens]

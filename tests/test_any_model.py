@@ -14,10 +14,10 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 import tokentrace
 from tokentrace.any_model import AnyModel, AnyTokenizer, load_any
+from tokentrace.model_files import ModelError
 from tokentrace.speculation import Dice, continuation
 from tokentrace.trace import Settings
 from tokentrace.views import Player
-from tokentrace.weights import ModelError
 
 TEXT = "The old man opened the door and the wind came in. It's a naïve café; “quotes” … " * 3
 TEXTS = ["The old man", " two  spaces\n\nand lines\t", "naïve café — “…” 日本語 👩‍👩‍👧", "it's 123", "</s>?"]

@@ -9,7 +9,7 @@ import pytest
 
 from benches.shapes import write_model
 from tokentrace import hub, models
-from tokentrace.weights import ModelError
+from tokentrace.model_files import ModelError
 
 SHAPE = {"vocab_size": 300, "n_positions": 8, "n_embd": 32, "n_layer": 2, "n_head": 2}
 

@@ -16,8 +16,8 @@ from tokentrace import linear, models
 from tokentrace.activations import ACTIVATIONS
 from tokentrace.config import Config
 from tokentrace.lm import GPT2
+from tokentrace.model_files import ModelError
 from tokentrace.models import open_model
-from tokentrace.weights import ModelError
 
 TOLERANCE = 1e-4  # largest difference of a logit in fp32
 PROMPTS = ("The old man opened the door and", '"I do not believe you," said', "Once upon a time there was a little")

@@ -11,8 +11,8 @@ import pytest
 
 from benches.shapes import write_model
 from tokentrace import models
+from tokentrace.model_files import CHECKSUMS, ModelError
 from tokentrace.models import open_model
-from tokentrace.weights import CHECKSUMS, ModelError
 
 
 def test_embedded_models_open():

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
-from tokentrace.weights import ModelError, check
+from tokentrace.model_files import ModelError, check
 
 
 @pytest.fixture(autouse=True)

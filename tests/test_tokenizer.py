@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokentrace import models
+from tokentrace.model_files import ModelError
 from tokentrace.tokenizer import BYTE_OF, Tokenizer
-from tokentrace.weights import ModelError
 
 GPT2_FILES = Path(__file__).parents[2] / "shared" / "gpt2-tokenizer"
 TEXTS = [

@@ -9,7 +9,7 @@ from transformers import GPT2LMHeadModel
 
 from benches.shapes import write_model
 from tokentrace.lm import GPT2
-from tokentrace.weights import ModelError
+from tokentrace.model_files import ModelError
 
 SMALL = {"vocab_size": 40, "n_positions": 16, "n_embd": 12, "n_layer": 2, "n_head": 2}
 IDS = torch.arange(16)[None] * 7 % 40

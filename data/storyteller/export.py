@@ -15,7 +15,7 @@ from prepare import END_OF_TEXT, cache_folder
 from train import new_model, newest_checkpoint
 from transformers import PreTrainedTokenizerFast
 
-from tokentrace.weights import CHECKSUMS, sha256
+from tokentrace.model_files import CHECKSUMS, sha256
 
 
 def export(run: str, folder: Path) -> None:

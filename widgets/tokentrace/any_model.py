@@ -20,8 +20,8 @@ from torch import Tensor
 
 from tokentrace import models
 from tokentrace.lm import check_room
+from tokentrace.model_files import ModelError, fingerprint, read_json, weight_files
 from tokentrace.tokenizer import Tokenizer
-from tokentrace.weights import ModelError, fingerprint, read_json, weight_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

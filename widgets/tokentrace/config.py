@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from tokentrace.activations import ACTIVATIONS
-from tokentrace.weights import ModelError
+from tokentrace.model_files import ModelError
 
 # Names in config.json that are not ours; where two mean the same, the later one here wins.
 ALIASES = {

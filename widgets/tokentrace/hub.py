@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokentrace.weights import SINGLE, ModelError, sha256
+from tokentrace.model_files import SINGLE, ModelError, sha256
 
 FILES = ("config.json", "tokenizer.json", SINGLE)
 FETCH = "python -m tokentrace.models fetch"

@@ -19,8 +19,9 @@ from torch import Tensor
 from tokentrace.activations import ACTIVATIONS
 from tokentrace.config import Config
 from tokentrace.linear import PRECISIONS, Linear, activation_dtype, linear
+from tokentrace.model_files import fingerprint, read_json
 from tokentrace.tokenizer import Tokenizer
-from tokentrace.weights import Weights, fingerprint, read_json
+from tokentrace.weights import Weights
 
 
 class KVCache:

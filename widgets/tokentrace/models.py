@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from tokentrace import hub
-from tokentrace.weights import ModelError, check, weight_files
+from tokentrace.model_files import ModelError, check, weight_files
 
 if TYPE_CHECKING:
     from tokentrace.lm import GPT2

@@ -9,7 +9,7 @@ from pathlib import Path
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from tokentrace.weights import ModelError
+from tokentrace.model_files import ModelError
 
 END_OF_TEXT = "<|endoftext|>"
 

@@ -7,10 +7,14 @@ from tokentrace.views.chain_rule import AllSentences, WordTree
 from tokentrace.views.claims import Claims
 from tokentrace.views.compare import Compare
 from tokentrace.views.exercise import Exercise, Scorecard
+from tokentrace.views.exposure import Lanes
+from tokentrace.views.exposure_bias import ExposureBias
 from tokentrace.views.figures import Explore, Still
 from tokentrace.views.generation_loop import Strategies
 from tokentrace.views.measurement import Measurement
 from tokentrace.views.player import Player
+from tokentrace.views.recovery import Recovery
+from tokentrace.views.scheduled_sampling import Peeking, Training
 from tokentrace.views.sentence import ChangedWord, Sentence
 
 __all__ = [
@@ -22,14 +26,19 @@ __all__ = [
     "Compare",
     "Exercise",
     "Explore",
+    "ExposureBias",
+    "Lanes",
     "Measurement",
     "OnePass",
+    "Peeking",
     "Player",
+    "Recovery",
     "Regressors",
     "Scorecard",
     "SelfRegression",
     "Sentence",
     "Still",
     "Strategies",
+    "Training",
     "WordTree",
 ]

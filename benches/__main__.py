@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 
 import tokentrace
-from benches import decoding, speculating, starting
+from benches import caching, decoding, recovering, speculating, starting
 from benches.shapes import SHAPES, write_model
 from tokentrace.models import find, open_model
 
 BUILD = Path(__file__).parents[1] / "build"
 NEW_TOKENS = {"17M": 128, "124M": 48, "speculation": 48}
-PARTS = ("17M", "124M", "start", "speculation")
+PARTS = ("17M", "124M", "start", "speculation", "cache", "recovery")
 
 
 def main() -> None:
@@ -62,6 +62,27 @@ def main() -> None:
             print(f"{'':<18}{'tokens a second':>28}{'x target alone':>24}")
             for name, row in rows.items():
                 print(f"{name:<18}{row['rate']!s:>28}{row['speed']!s:>24}")
+    if "cache" in parts:
+        model = open_model()
+        found["cache"] = rows = caching.measure(model, wanted.rounds)
+        print("\nStoryteller with a cache and without, ms a token; median (quartiles)")
+        print(f"{'':<18}{'with':>28}{'without':>28}{'x with the cache':>28}")
+        for name, row in rows.items():
+            print(f"{name:<18}{row['cached']!s:>28}{row['uncached']!s:>28}{row['times']!s:>28}")
+        found["cache saves"] = rows = caching.saved(model, wanted.rounds)
+        print("\nWhat the cache saves in one pass, ms; median (quartiles)")
+        print(f"{'':<10}" + "".join(f"{name:>26}" for name in caching.PARTS.values()))
+        for name, row in rows.items():
+            print(f"{name:<10}" + "".join(f"{row[part]!s:>26}" for part in caching.PARTS))
+    if "recovery" in parts:
+        found["recovery"] = rows = recovering.compare(open_model(), max(5, wanted.rounds // 3))
+        whole = rows.pop("whole")
+        for protocol, ways in rows.items():
+            print(f"\nRecovery from three kinds of error, protocol “{protocol}”; median (quartiles)")
+            print(f"{'':<18}{'prefixes a second':>28}{'x one by one':>24}")
+            for name, row in ways.items():
+                print(f"{name:<18}{row['rate']!s:>28}{row['speed']!s:>24}")
+        print(", ".join(f"{name} {value}" for name, value in whole.items()))
     BUILD.mkdir(exist_ok=True)
     (BUILD / "bench.json").write_text(json.dumps(found, indent=1, default=str) + "\n")
 

@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 from tokentrace.assignment import assignment
 
-CHAPTERS = ["01_chain_rule", "02_generation_loop"]
+CHAPTERS = ["01_chain_rule", "02_generation_loop", "03_exposure", "04_kv_cache"]
 
 
 def lesson(root, name):

@@ -19,7 +19,11 @@ from tokentrace.trace import Trace
 
 ROOT = Path(__file__).parents[1]
 GPT2_FILES = ROOT.parent / "shared" / "gpt2-tokenizer"
-WIDGETS = ["chain_rule", "data", "exercises", "five_words", "generation_loop", "repetition", "score", "trace", "views"]
+WIDGETS = [
+    *("chain_rule", "data", "exercises", "five_words", "generation_loop", "repetition", "score", "trace", "views"),
+    *("exposure", "recovery", "entropy_drift", "exposure_bias", "cache_run", "kv_cache", "paging", "batching"),
+    *("prefill_decode", "quantized_cache"),
+]
 
 pytestmark = pytest.mark.skipif(not GPT2_FILES.is_dir(), reason="GPT-2's vocab.json and merges.txt are not at hand")
 
@@ -31,6 +35,8 @@ def data(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("data")
     end = Tokenizer.from_folder(GPT2_FILES).end_of_text
+    for name in ("passages", "prompts.txt", "sunspots.csv"):
+        (folder / name).symlink_to(ROOT / "data" / name)
     for name, layers in (("storyteller", 2), ("draft", 1)):
         shape = {"vocab_size": 50257, "n_positions": 1024, "n_embd": 64, "n_layer": layers, "n_head": 2}
         model = write_model(folder / "models" / name, **shape, bos_token_id=end, eos_token_id=end)

@@ -85,6 +85,12 @@ def test_computation_and_traces_know_no_host():
     assert {name: found for name, found in wrong.items() if found} == {}
 
 
+def test_a_page_shows_its_records_without_torch():
+    """Loading torch takes longer than all the rest of a page. Catches: a record whose module computes as well."""
+    brought = imported_by("tokentrace.views", "tokentrace.data")
+    assert not set().union(*brought.values()) & (HEAVY | {"torch"})
+
+
 def test_only_views_import_a_widget_library():
     wanted = re.compile(rf"^\s*(?:from|import) ({'|'.join(HOSTS)})\b", re.MULTILINE)
     found = {by_name(file) for file in PACKAGE.rglob("*.py") if wanted.search(file.read_text())}

@@ -1,4 +1,4 @@
-"""The searches and the measurements of chapter 2: called by record.py. The measurements take about a minute."""
+"""The runs, searches and measurements of chapter 2: called by record.py. The measurements take about a minute."""
 
 from pathlib import Path
 
@@ -11,6 +11,16 @@ from tokentrace.experiments.generation_loop import EXPERIMENTS
 from tokentrace.lm import GPT2
 from tokentrace.repetition import loop
 
+SEED = 6
+LENGTH = 60  # tokens: long enough for greedy to have gone round
+RUNS = {
+    "generation_loop": {"temperature": 0.8, "top_k": 40, "top_p": 0.9},
+    "generation_loop_greedy": {"strategy": "greedy"},
+    "generation_loop_temperature": {"temperature": 0.7},
+    "generation_loop_top_k": {"top_k": 20},
+    "generation_loop_top_p": {"top_p": 0.9},
+    "generation_loop_beam": {"strategy": "beam", "num_beams": 4},
+}
 # Tried in this order until one shows what the lesson is about; with most models the first does.
 PROMPTS = (PROMPT, "The old king said that", "Once upon a time there was a", "She looked out of the window and")
 
@@ -41,7 +51,14 @@ def first_that(shows, search) -> Beams:
     return made[0]
 
 
-def record_chapter(model: GPT2, folder: Path, seed: int):
+def record_first_runs(model: GPT2, folder: Path):
+    """Write the runs of the player and of the strategies side by side into `folder`."""
+    for name, settings in RUNS.items():
+        trace = tokentrace.generate(model, PROMPT, seed=SEED, max_new_tokens=LENGTH, **settings)
+        print(f"{trace.save(folder / f'{name}.json').name}: {trace.text!r}")
+
+
+def record_searches_and_measurements(model: GPT2, folder: Path):
     """Write searches, a long run, and measurements into `folder`."""
     ends = sentence_ends(model)
     searches = {
@@ -52,7 +69,7 @@ def record_chapter(model: GPT2, folder: Path, seed: int):
     for name, beams in searches.items():
         best = beams.ranking()[0]
         print(f"{beams.save(folder / f'{name}.json').name}: {best.logprob:.1f} nats, {beams.text(best.tokens)!r}")
-    long = tokentrace.generate(model, PROMPT, seed=seed, top_p=0.9, max_new_tokens=160)
+    long = tokentrace.generate(model, PROMPT, seed=SEED, top_p=0.9, max_new_tokens=160)
     print(f"{long.save(folder / 'nucleus.json').name}: {long.text!r}")
     for experiment in EXPERIMENTS:
         *_, (_, _, found) = experiment.measure(model, PROMPT)

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { moveAxis, placeOfMove, sayMove } from "../../widgets/tokentrace/frontend/causal_mask.js";
 import { positionsRead, sayPasses } from "../../widgets/tokentrace/frontend/one_pass.js";
-import { sayFit, seriesAxis, yearPath } from "../../widgets/tokentrace/frontend/autoregression.js";
+import { saySeriesFit, seriesAxis, yearPath } from "../../widgets/tokentrace/frontend/autoregression.js";
 import { tiny } from "../../widgets/tokentrace/frontend/shared/tiny.js";
 
 test("only a true zero is drawn and called 0", () => {
@@ -41,5 +41,5 @@ test("a series is drawn year by year on a round axis", () => {
   assert.deepEqual(seriesAxis([5, 190.2]), [0, 200]);
   assert.deepEqual(seriesAxis([-3, 20]), [-50, 50]);
   assert.equal(yearPath([0, 50], 10, [0, 200]), "M10 200.00L11 150.00");
-  assert.equal(sayFit({ constant: 13.94, coefficients: [1.336, -0.65] }), "x(t) = 13.9 + 1.34·x(t−1) − 0.65·x(t−2)");
+  assert.equal(saySeriesFit({ constant: 13.94, coefficients: [1.336, -0.65] }), "x(t) = 13.9 + 1.34·x(t−1) − 0.65·x(t−2)");
 });

@@ -24,7 +24,7 @@ export function seriesAxis(values) {
 }
 
 /** The fit as a formula. @param {{constant: number, coefficients: number[]}} fit */
-export function sayFit({ constant, coefficients }) {
+export function saySeriesFit({ constant, coefficients }) {
   const terms = coefficients.map((each, i) => ` ${each < 0 ? "−" : "+"} ${fixed(Math.abs(each), 2)}·x(t−${i + 1})`);
   return `x(t) = ${fixed(constant, 1)}${terms.join("")}`;
 }
@@ -113,7 +113,7 @@ function renderSeries({ model, el }) {
     put(ownKey, noisy ? "on its own guesses, a drawn residual added to each" : "on its own guesses");
     attr(plot, "aria-label", get("sentence"));
     put(sentence, get("sentence"));
-    put(formula, sayFit(found));
+    put(formula, saySeriesFit(found));
     tiles.replaceChildren(
       tile("Period", found.period ? fixed(found.period, 1) : "none", found.period ? "years" : "", "of its own wave, from the roots"),
       tile("Wave kept each year", fixed(found.damping, 2), "", "the rest dies down"),

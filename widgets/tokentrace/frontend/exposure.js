@@ -228,7 +228,8 @@ function renderLanes({ model, el }) {
       put(chartTitle, "Loss on the true word: −ln p, nats");
       const line = (/** @type {string} */ name, /** @type {any} */ kind, /** @type {number[]} */ logprobs) => ({ name, kind, points: pointsTo(logprobs.map((each) => -each), 1, place + 1), dots: true });
       chart.say("Loss on the true word at each place, fed the true text and fed its own words; the table holds the numbers.");
-      return chart.draw({ x: { label: "place", low: 1, high: Math.max(2, length()), ticks: countTicks(length()) }, y: { label: "", low: 0 }, lines: [line("own words", "free", data.free_logprobs), line("true text", "teacher", data.forced_logprobs)] });
+      const dearest = -Math.min(...data.free_logprobs, ...data.forced_logprobs);
+      return chart.draw({ x: { label: "place", low: 1, high: Math.max(2, length()), ticks: countTicks(length()) }, y: { label: "", low: 0, high: Math.ceil(dearest / 5) * 5 }, lines: [line("own words", "free", data.free_logprobs), line("true text", "teacher", data.forced_logprobs)] });
     }
     const measure = /** @type {"tv" | "kl"} */ (get("measure"));
     const after = (/** @type {any} */ each) => each[measure].slice(each.at + 1);

@@ -125,8 +125,8 @@ function renderExposureBias({ model, el }) {
     charts[2].draw({
       x: { label: "surprise of the text to the oracle, nats a token", low: 0 },
       y: { label: "KL(oracle ‖ learner) along it, nats a token", format: (value) => fixed(value, 1) },
-      lines: dots.map(({ group, points }) => ({ name: called(group.name), kind: hue(group.name), points, dots: true })),
-      marks: dots.map(({ group, middle: [x, y] }) => ({ x, y, kind: hue(group.name), text: group.name })),
+      lines: dots.map(({ group, points }) => ({ name: "", kind: hue(group.name), points, dots: true })),
+      marks: dots.map(({ group, middle: [x, y] }) => ({ x, y, kind: hue(group.name), text: called(group.name) })),
       levels: [{ y: dots[0].middle[1], name: "mean on data", kind: "teacher" }],
     });
     get("sentences").forEach((/** @type {string} */ words, /** @type {number} */ i) => {

@@ -3,6 +3,8 @@
 import { attr, h, put, shape } from "./dom.js";
 
 /**
+ * A line without a name has no label of its own: its marks say what it is.
+ *
  * @typedef {[number, number | null]} Point
  * @typedef {"free" | "teacher" | "draft" | "now" | "other" | "ink"} Hue
  * @typedef {{name: string, kind: Hue, points: Point[], band?: [number, number, number][], dashed?: boolean, dots?: boolean, step?: boolean}} Line
@@ -114,8 +116,8 @@ export function lineChart({ label, height = 300 }) {
     const ys = [...lines.flatMap(({ points, band = [] }) => [...points.map(([, y]) => y ?? NaN), ...band.flatMap(([, low, high]) => [low, high])]), ...levels.map(({ y }) => y), ...marks.map(({ y }) => y)];
     const x = whole({ low: Math.min(...lines.flatMap(({ points }) => points.map((point) => point[0]))), ...shown.x }, lines.flatMap(({ points }) => points.map((point) => point[0])));
     const y = whole(shown.y ?? {}, ys);
-    const names = [...lines.map(({ name }) => name), ...levels.map(({ name }) => name)];
-    const longest = Math.max(0, ...names.map((name) => name.length)) * EM * k;
+    const named = [...lines, ...levels].filter(({ name }) => name);
+    const longest = Math.max(0, ...named.map(({ name }) => name.length)) * EM * k;
     const direct = width >= NARROW * Math.min(k, 1.3) && longest < width * 0.3;
     const tall = Math.round(Math.min(height * k, Math.max(200 * k, width * 0.6)));
     const left = Math.max(24, ...y.ticks.map((tick) => y.format(tick).length * EM)) * k + 10;
@@ -159,11 +161,10 @@ export function lineChart({ label, height = 300 }) {
       if (words) drawn.push(text(cx + (late ? -10 : 10) * k, Math.max(cy - 10 * k, top + 4), words, { class: "tt-plot-name", "data-kind": kind, "text-anchor": late ? "end" : "start" }));
     }
     if (direct) {
-      const ends = [...lines.map(({ points }) => down([...points].reverse().find((point) => point[1] !== null)?.[1] ?? y.low)), ...levels.map((level) => down(level.y))];
-      const kinds = [...lines, ...levels].map(({ kind }) => kind);
-      spreadLabels(ends.map((end) => Math.max(top, Math.min(tall - bottom, end))), 15 * k, top, tall - bottom).forEach((at, i) => drawn.push(text(width - right + 8, at + 4 * k, names[i], { class: "tt-plot-name", "data-kind": kinds[i] })));
+      const ends = named.map((each) => down("points" in each ? ([...each.points].reverse().find((point) => point[1] !== null)?.[1] ?? y.low) : each.y));
+      spreadLabels(ends.map((end) => Math.max(top, Math.min(tall - bottom, end))), 15 * k, top, tall - bottom).forEach((at, i) => drawn.push(text(width - right + 8, at + 4 * k, named[i].name, { class: "tt-plot-name", "data-kind": named[i].kind })));
     }
-    legend.replaceChildren(...(direct ? [] : [...lines.map((line) => ({ ...line })), ...levels.map((level) => ({ ...level, dashed: true }))].map(({ name, kind, dashed }) => h("span", { "data-kind": kind, "data-dashed": dashed }, h("i"), name))));
+    legend.replaceChildren(...(direct ? [] : named.map((each) => h("span", { "data-kind": each.kind, "data-dashed": "points" in each ? each.dashed : true }, h("i"), each.name))));
     attr(svg, "viewBox", `0 0 ${width} ${tall}`);
     attr(svg, "height", tall);
     svg.replaceChildren(...drawn);

@@ -43,7 +43,7 @@ lab: .venv/.runtime
 	@$(RUN) -m tokentrace.dashboards --lab
 
 test: .venv/.browser
-	@$(RUN) -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(RUN) -m pytest -m "not slow" -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-slow: .venv/.browser
 	@$(RUN) -m pytest -m slow

@@ -18,10 +18,16 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 def pytest_collection_modifyitems(items: list[pytest.Item]):
     # Playwright keeps an event loop running in this thread, which asyncio.run() in a later test would refuse.
     browser = ROOT / "tests" / "browser"
+    order = {}
     for item in items:
-        if browser in item.path.parents:
+        in_browser = browser in item.path.parents
+        if in_browser:
             item.add_marker("browser")
-    items.sort(key=lambda item: browser in item.path.parents)
+        # One process runs all tests of a file, and all those of a lesson's page.
+        group = getattr(item.module, "NOTEBOOK", item.path.stem) if in_browser else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+        order[item] = in_browser, group if in_browser else ""
+    items.sort(key=order.__getitem__)
 
 
 @pytest.fixture(scope="session")

@@ -207,8 +207,15 @@ class Pages:
             if not page.is_closed():
                 _leave(page, guard)
             context.close()
+        self.judge()
+        self.opened.clear()
+
+    def judge(self):
+        """Fail if something went wrong in a page since this was asked last."""
         away = [url for *_, guard in self.opened for url in guard.away]
         errors = [error for *_, guard in self.opened for error in guard.errors]
+        for *_, guard in self.opened:
+            guard.away, guard.errors = [], []
         assert not away, f"requests left this machine: {away}"
         assert not errors, f"errors in the page: {errors}"
 
@@ -239,30 +246,41 @@ def open_notebook(request, pages, lessons) -> Callable[..., Page]:
     return open_it
 
 
+@pytest.fixture(scope="session")
+def kept_pages(browser) -> Iterator[tuple[Pages, dict[tuple[str, str], Page]]]:
+    """The pages that tests share, by host and name: those of one lesson at a time."""
+    pages: Pages = Pages(browser)
+    yield pages, {}
+    pages.close()
+
+
 @pytest.fixture(scope="module")
-def shared_notebook(request, browser, lessons) -> Iterator[Callable[..., Page]]:
-    """`shared_notebook(host, name)`: the same page for all tests of a module, for tests of views of their own.
+def shared_notebook(request, kept_pages, lessons) -> Iterator[Callable[..., Page]]:
+    """`shared_notebook(host, name)`: the same page for all tests of a lesson, for tests of views of their own.
 
     To open a lesson takes longer than most tests of it.
     """
-    pages, kept = Pages(browser), {}
+    pages, kept = kept_pages
 
     def share(host: str, name: str) -> Page:
-        if host not in kept:
+        if any(lesson != name for _, lesson in kept):
+            pages.close()
+            kept.clear()
+        if (host, name) not in kept:
             server = request.getfixturevalue(f"{host}_server")
-            kept[host] = _open(pages.new(host), host, server, lessons, name)
-        kept[host].bring_to_front()
-        return kept[host]
+            kept[host, name] = _open(pages.new(host), host, server, lessons, name)
+        kept[host, name].bring_to_front()
+        return kept[host, name]
 
     yield share
-    pages.close()
+    pages.judge()
 
 
 def _leave(page: Page, guard: Guard):
     """Close as a reader does, so that the kernel ends too."""
     guard.leaving = guard.host == "lab"  # its debugger complains when the kernel is taken away
     if guard.leaving and page.evaluate("typeof jupyterapp !== 'undefined'"):
-        page.evaluate("() => jupyterapp.serviceManager.sessions.shutdownAll()")
+        page.evaluate("() => jupyterapp.shell.currentWidget?.context.sessionContext.shutdown()")
     page.goto("about:blank")
     page.wait_for_timeout(250)  # the page's last request is on its way and would end with its context
 

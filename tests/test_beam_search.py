@@ -74,7 +74,7 @@ def check(pair, prompt, num_beams, n, penalty, ends):
     )
     ranking = beams.ranking()
     assert [each.tokens for each in ranking] == texts
-    assert [each.score for each in ranking] == pytest.approx(scores, abs=1e-4, rel=1e-6)  # fp32 over there
+    assert [each.score for each in ranking] == pytest.approx(scores, abs=1e-4, rel=3e-6)  # sums in fp32 over there
     return beams
 
 

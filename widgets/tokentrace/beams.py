@@ -5,11 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokentrace import plain_data
-from tokentrace.plain_data import TraceError, build, exactly, in_range, list_of, mapping, typed, vocabulary_from_dict
+from tokentrace.plain_data import (
+    Record,
+    TraceError,
+    all_listed,
+    build,
+    exactly,
+    in_range,
+    list_of,
+    mapping,
+    typed,
+    vocabulary_from_dict,
+)
 from tokentrace.trace import Model
 
 FORMAT, VERSION = "tokentrace beams", 1
@@ -68,7 +78,7 @@ def score(logprob: float, length: int, length_penalty: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Beams:
+class Beams(Record):
     """One beam search.
 
     Attributes
@@ -196,15 +206,6 @@ class Beams:
         beams._check()
         return beams
 
-    def save(self, path: str | Path) -> Path:
-        """Write the search as JSON and return the path."""
-        return plain_data.save(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> Beams:
-        """Read a file of `save`; one that is not right raises a TraceError that names file and field."""
-        return plain_data.load(path, cls.from_dict)
-
     def _check(self):
         """What must hold between the fields."""
         self.check_options()
@@ -229,8 +230,7 @@ class Beams:
                 raise TraceError(f"steps[{at}].fate: keeps {parents} hypotheses of {self.num_beams}.")
             if not parents and at + 1 < len(self.steps):
                 raise TraceError(f"steps[{at}].fate: keeps none, and still there is a next step.")
-        if missing := used - self.vocabulary.keys():
-            raise TraceError(f"vocabulary: token {min(missing)} occurs in the search but is not listed.")
+        all_listed(used, self.vocabulary)
 
 
 def _step(name: str, data: dict[str, Any]) -> BeamStep:

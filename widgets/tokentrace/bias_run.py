@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tokentrace import plain_data
 from tokentrace.models import data_folder
-from tokentrace.plain_data import TraceError, build, exactly, list_of, mapping, typed
+from tokentrace.plain_data import Record, TraceError, build, exactly, list_of, mapping, typed
 from tokentrace.trace import Model, Settings
 
 FORMAT, VERSION = "tokentrace exposure bias", 1
@@ -79,7 +78,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class BiasRun:
+class BiasRun(Record):
     """Both measurements of one pair of models.
 
     Attributes
@@ -150,15 +149,6 @@ class BiasRun:
         )
         run._check()
         return run
-
-    def save(self, path: str | Path) -> Path:
-        """Write the record as JSON and return the path."""
-        return plain_data.save(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> BiasRun:
-        """Read a record's file; one that is not right raises a TraceError that names file and field."""
-        return plain_data.load(path, cls.from_dict)
 
     def _check(self):
         """What must hold between the fields."""

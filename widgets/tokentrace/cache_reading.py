@@ -16,7 +16,7 @@ from tokentrace import plain_data
 from tokentrace.architectures import CacheShape, ShapeError, from_config
 from tokentrace.model_files import ModelError, read_json, weight_files
 from tokentrace.models import data_folder
-from tokentrace.plain_data import TraceError, build, exactly, mapping, typed
+from tokentrace.plain_data import Record, TraceError, build, exactly, mapping, typed
 from tokentrace.trace import Model
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ PIECE = 512  # tokens of all texts that are read between two looks at the clock
 
 
 @dataclass(frozen=True, slots=True)
-class CacheReading:
+class CacheReading(Record):
     """What one real forward pass left in the cache.
 
     Attributes
@@ -79,15 +79,6 @@ class CacheReading:
         kinds = {"int": int, "float": float, "str": str}
         plain = {f.name: typed(f.name, data[f.name], kinds[f.type]) for f in fields(cls) if f.type in kinds}
         return cls(model=build(Model, "model", data["model"]), **plain)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the reading as JSON and return the path."""
-        return plain_data.save(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> CacheReading:
-        """Read a reading's file; one that is not right raises a TraceError that names file and field."""
-        return plain_data.load(path, cls.from_dict)
 
 
 def read(model: GPT2, positions: int, batch: int = 1) -> Iterator[tuple[int, int, CacheReading | None]]:

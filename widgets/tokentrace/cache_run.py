@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 from tokentrace import plain_data
 from tokentrace.measuring import middle, say_machine
 from tokentrace.models import data_folder
 from tokentrace.plain_data import (
+    Record,
     TraceError,
+    all_listed,
     build,
     exactly,
     list_of,
@@ -112,7 +113,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheRun:
+class CacheRun(Record):
     """A greedy run made twice, with a cache and without.
 
     Attributes
@@ -235,15 +236,6 @@ class CacheRun:
         run._check()
         return run
 
-    def save(self, path: str | Path) -> Path:
-        """Write the record as JSON and return the path."""
-        return plain_data.save(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> CacheRun:
-        """Read a record's file; one that is not right raises a TraceError that names file and field."""
-        return plain_data.load(path, cls.from_dict)
-
     def _check(self):
         """What must hold between the fields."""
         if not self.prompt_tokens or not self.tokens:
@@ -253,8 +245,7 @@ class CacheRun:
         if len(self.cached_ms) != len(self.uncached_ms) or not self.cached_ms:
             raise TraceError("cached_ms: both ways are timed in the same rounds, at least one.")
         used = {*self.prompt_tokens, *self.tokens, *self.uncached_tokens, *(edit.token for edit in self.edits)}
-        if missing := used - set(self.vocabulary):
-            raise TraceError(f"vocabulary: token {min(missing)} occurs in the record but is not listed.")
+        all_listed(used, self.vocabulary)
         if list(self.length) != [len(self.prompt_tokens) + k for k in range(len(self.tokens))]:
             raise TraceError("length: the cache grows by one column a pass.")
         for index, edit in enumerate(self.edits):

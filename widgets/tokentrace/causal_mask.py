@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,9 @@ from tokentrace import plain_data
 from tokentrace.chain_rule import TextError, text_tokens
 from tokentrace.models import data_folder
 from tokentrace.plain_data import (
+    Record,
     TraceError,
+    all_listed,
     build,
     exactly,
     list_of,
@@ -69,7 +70,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class MaskRun:
+class MaskRun(Record):
     """A text scored in one pass and in n, with the mask and without, whole and with one token changed.
 
     Attributes
@@ -153,22 +154,12 @@ class MaskRun:
         run._check()
         return run
 
-    def save(self, path: str | Path) -> Path:
-        """Write the record as JSON and return the path."""
-        return plain_data.save(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> MaskRun:
-        """Read a record's file; one that is not right raises a TraceError that names file and field."""
-        return plain_data.load(path, cls.from_dict)
-
     def _check(self):
         """What must hold between the fields."""
         if not self.ids:
             raise TraceError("ids: a text has at least one token.")
         used = {self.start, *self.ids, *(change.token for change in self.changes)}
-        if missing := used - set(self.vocabulary):
-            raise TraceError(f"vocabulary: token {min(missing)} occurs in the record but is not listed.")
+        all_listed(used, self.vocabulary)
         if b"".join(self.vocabulary[token] for token in self.ids) != self.text.encode():
             raise TraceError("text: the tokens do not spell it.")
         for name in ("attention", "attention_open"):

@@ -10,14 +10,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from tokentrace import plain_data
 from tokentrace.models import data_folder
 from tokentrace.plain_data import (
+    Record,
     TraceError,
+    all_listed,
     build,
     exactly,
     list_of,
@@ -74,7 +75,7 @@ CANDIDATES = {"candidates": int, "candidate_logprobs": float}
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class Score(Record):
     """A given text, scored token by token in one forward pass.
 
     Attributes
@@ -161,23 +162,12 @@ class Score:
         score._check()
         return score
 
-    def save(self, path: str | Path) -> Path:
-        """Write the score as JSON and return the path."""
-        return plain_data.save(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> Score:
-        """Read a score's file; one that is not right raises a TraceError that names file and field."""
-        return plain_data.load(path, cls.from_dict)
-
     def _check(self):
         """What must hold between the fields."""
         if not self.tokens:
             raise TraceError("tokens: a scored text has at least one token.")
-        if missing := {self.start, *self.ids, *(c for each in self.tokens for c in each.candidates)} - set(
-            self.vocabulary
-        ):
-            raise TraceError(f"vocabulary: token {min(missing)} occurs in the score but is not listed.")
+        used = {self.start, *self.ids, *(c for each in self.tokens for c in each.candidates)}
+        all_listed(used, self.vocabulary)
         if b"".join(self.vocabulary[token] for token in self.ids) != self.text.encode():
             raise TraceError("text: the tokens do not spell it.")
         for index, each in enumerate(self.tokens):

@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from tokentrace import plain_data
 from tokentrace.models import data_folder
 from tokentrace.plain_data import (
+    Record,
     TraceError,
+    all_listed,
     build,
     exactly,
     list_of,
@@ -73,7 +74,7 @@ class ErrorRun:
 
 
 @dataclass(frozen=True, slots=True)
-class TwoLanes:
+class TwoLanes(Record):
     """A text read by one model in two ways, place by place.
 
     Attributes
@@ -189,23 +190,13 @@ class TwoLanes:
         run._check()
         return run
 
-    def save(self, path: str | Path) -> Path:
-        """Write the record as JSON and return the path."""
-        return plain_data.save(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> TwoLanes:
-        """Read a record's file; one that is not right raises a TraceError that names file and field."""
-        return plain_data.load(path, cls.from_dict)
-
     def _check(self):
         """What must hold between the fields."""
         if not self.true:
             raise TraceError("true: both lanes have at least one place.")
         used = {self.start, *(token for name in TOKENS for token in getattr(self, name) if token is not None)}
         used |= {token for error in self.errors for token in (error.token, *error.own)}
-        if missing := used - set(self.vocabulary):
-            raise TraceError(f"vocabulary: token {min(missing)} occurs in the record but is not listed.")
+        all_listed(used, self.vocabulary)
         if not self.text.encode().startswith(b"".join(self.vocabulary[each] for each in (*self.opening, *self.true))):
             raise TraceError("true: the tokens do not spell the text.")
         same = len(self.true) if self.parted is None else self.parted + 1

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from tokentrace import plain_data
 from tokentrace.models import data_folder
-from tokentrace.plain_data import exactly, list_of, mapping, typed
+from tokentrace.plain_data import Record, exactly, list_of, mapping, typed
 from tokentrace.scheduled_sampling import Band, rounded
 
 FORMAT, VERSION = "tokentrace mask training", 1
@@ -39,7 +38,7 @@ class Pupil:
 
 
 @dataclass(frozen=True, slots=True)
-class MaskTraining:
+class MaskTraining(Record):
     """Both learners, trained on the same batches from the same weights.
 
     Attributes
@@ -86,15 +85,6 @@ class MaskTraining:
             **{name: typed(name, data[name], float) for name in real},
             **{name: _pupil(name, data[name], len(at)) for name in ("masked", "open")},
         )
-
-    def save(self, path: str | Path) -> Path:
-        """Write the run as JSON and return the path."""
-        return plain_data.save(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> MaskTraining:
-        """Read a run; a file that is not one raises a TraceError that says why."""
-        return plain_data.load(path, cls.from_dict)
 
 
 def _pupil(name: str, data: Any, points: int) -> Pupil:

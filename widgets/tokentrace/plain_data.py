@@ -7,13 +7,43 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-Record = TypeVar("Record")
+Kind = TypeVar("Kind")
 
 
 class TraceError(ValueError):
     """A trace, or the settings of a run, that cannot be right; the message names the field."""
+
+
+class Record:
+    """What was recorded once: a class with `to_dict` and `from_dict` that can be written to a file and read back."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Read what `to_dict` wrote; anything else raises a TraceError that names the field."""
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> Path:
+        """Write the record as JSON and return the path."""
+        return save(path, self.to_dict())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a record's file; one that is not right raises a TraceError that names file and field."""
+        return load(path, cls.from_dict)
+
+
+def all_listed(used: set[int], vocabulary: Mapping[int, bytes]):
+    """Check that every token of a record is in its vocabulary."""
+    if missing := used - vocabulary.keys():
+        raise TraceError(f"vocabulary: token {min(missing)} occurs in the record but is not listed.")
 
 
 def save(path: str | Path, data: dict[str, Any]) -> Path:
@@ -23,7 +53,7 @@ def save(path: str | Path, data: dict[str, Any]) -> Path:
     return path
 
 
-def load(path: str | Path, from_dict: Callable[[Any], Record]) -> Record:
+def load(path: str | Path, from_dict: Callable[[Any], Kind]) -> Kind:
     """Read what `save` wrote; a file that is not right raises a TraceError that names file and field."""
     path = Path(path)
     try:
@@ -93,7 +123,7 @@ def exactly(name: str, data: dict, expected: set[str]):
         raise TraceError(f"{name}: the field {min(unknown)!r} is unknown.")
 
 
-def build(cls: type[Record], name: str, data: Any) -> Record:
+def build(cls: type[Kind], name: str, data: Any) -> Kind:
     """Make a dataclass of scalars and texts from a dictionary with exactly its fields."""
     data = mapping(name, data)
     exactly(name, data, {field.name for field in fields(cls)})

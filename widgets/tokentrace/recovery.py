@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from tokentrace import plain_data
 from tokentrace.bootstrap import RESAMPLES, band
 from tokentrace.models import data_folder
-from tokentrace.plain_data import TraceError, build, exactly, list_of, mapping, typed
+from tokentrace.plain_data import Record, TraceError, build, exactly, list_of, mapping, typed
 from tokentrace.trace import Model
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(Record):
     """What many prefixes gave.
 
     Attributes
@@ -141,15 +140,6 @@ class Recovery:
         )
         run._check()
         return run
-
-    def save(self, path: str | Path) -> Path:
-        """Write the record as JSON and return the path."""
-        return plain_data.save(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> Recovery:
-        """Read a record's file; one that is not right raises a TraceError that names file and field."""
-        return plain_data.load(path, cls.from_dict)
 
     def _check(self):
         """What must hold between the fields."""

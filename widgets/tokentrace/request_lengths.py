@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokentrace import plain_data
 from tokentrace.models import data_folder
 from tokentrace.paging import Request
-from tokentrace.plain_data import TraceError, build, exactly, list_of, mapping, typed
+from tokentrace.plain_data import Record, TraceError, build, exactly, list_of, mapping, typed
 from tokentrace.trace import Model
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ SENTENCE = re.compile(r"(?<=[.!?])[\"”’']?\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class RequestLengths:
+class RequestLengths(Record):
     """Prompts and answers of one model, in tokens.
 
     Attributes
@@ -63,15 +62,6 @@ class RequestLengths:
             raise TraceError("prompts, outputs: there is at least one request, and each has at least one token.")
         recorded = typed("recorded", data["recorded"], str)
         return cls(build(Model, "model", data["model"]), recorded, prompts, outputs, ended)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the lengths as JSON and return the path."""
-        return plain_data.save(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> RequestLengths:
-        """Read a file of lengths; one that is not right raises a TraceError that names file and field."""
-        return plain_data.load(path, cls.from_dict)
 
 
 def prompts() -> list[str]:

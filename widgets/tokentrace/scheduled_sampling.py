@@ -11,12 +11,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from tokentrace import plain_data
 from tokentrace.models import data_folder
-from tokentrace.plain_data import TraceError, build, exactly, in_range, list_of, mapping, typed
+from tokentrace.plain_data import Record, TraceError, build, exactly, in_range, list_of, mapping, typed
 
 FORMAT, VERSION = "tokentrace training", 1
 LAST = 0.02  # what the exponential schedule has come down to at the last update, before the floor
@@ -197,7 +196,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingRun:
+class TrainingRun(Record):
     """A training and what was measured after it.
 
     Attributes
@@ -249,15 +248,6 @@ class TrainingRun:
             truth_share=_band("truth_share", data["truth_share"]),
             outcomes=tuple(_outcome(f"outcomes[{place}]", each, len(at)) for place, each in enumerate(outcomes)),
         )
-
-    def save(self, path: str | Path) -> Path:
-        """Write the run as JSON and return the path."""
-        return plain_data.save(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> TrainingRun:
-        """Read a run; a file that is not one raises a TraceError that says why."""
-        return plain_data.load(path, cls.from_dict)
 
     def outcome(self, way: str) -> Outcome | None:
         """What became of a way of training, if it took part."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from tokentrace import plain_data
 from tokentrace.plain_data import (
+    Record,
     TraceError,
+    all_listed,
     build,
     exactly,
     in_range,
@@ -154,7 +155,7 @@ CANDIDATES = {"candidates": int, "candidate_probability": float, "candidate_filt
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Record):
     """One generation run.
 
     Attributes
@@ -239,22 +240,12 @@ class Trace:
         trace._check()
         return trace
 
-    def save(self, path: str | Path) -> Path:
-        """Write the trace as JSON and return the path."""
-        return plain_data.save(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> Trace:
-        """Read a trace file; one that is not right raises a TraceError that names file and field."""
-        return plain_data.load(path, cls.from_dict)
-
     def _check(self):
         """What must hold between the fields."""
         if self.stop not in STOPS:
             raise TraceError(f"stop: must be one of {', '.join(STOPS)}, not {self.stop!r}.")
         used = {*self.prompt_tokens, *self.tokens, *(c.token for s in self.steps for c in s.candidates)}
-        if missing := used - self.vocabulary.keys():
-            raise TraceError(f"vocabulary: token {min(missing)} occurs in the run but is not listed.")
+        all_listed(used, self.vocabulary)
         for index, step in enumerate(self.steps):
             for name in ("probability", "filtered", "low", "kept_mass"):
                 if not 0 <= getattr(step, name) <= 1.000001:

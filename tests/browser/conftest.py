@@ -247,8 +247,11 @@ def open_notebook(request, pages, lessons) -> Callable[..., Page]:
 
 
 @pytest.fixture(scope="session")
-def kept_pages(browser) -> Iterator[tuple[Pages, dict[tuple[str, str], Page]]]:
-    """The pages that tests share, by host and name: those of one lesson at a time."""
+def kept_pages(browser, voila_server, lab_server) -> Iterator[tuple[Pages, dict[tuple[str, str], Page]]]:
+    """The pages that tests share, by host and name: those of one lesson at a time.
+
+    The servers are asked for so that they outlive the pages.
+    """
     pages: Pages = Pages(browser)
     yield pages, {}
     pages.close()

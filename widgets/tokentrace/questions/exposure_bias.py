@@ -19,8 +19,8 @@ def easier_contexts(run: BiasRun) -> Question:
     names = [group.name for group in run.groups]
     return Choice(
         "easier_contexts",
-        f"{run.learner.name} goes on from the data with several decoders. Along whose texts are its guesses *furthest* "
-        f"from those of {run.oracle.name}? Guess before you look.",
+        f"The model `{run.learner.name}` goes on from the data with several decoders. Along whose texts are its "
+        f"guesses *furthest* from those of `{run.oracle.name}`? Guess before you look.",
         lambda: max(run.groups, key=lambda group: group.divergence).name,
         options={name: "" for name in names},
         because=lambda: (
